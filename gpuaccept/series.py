@@ -1,0 +1,168 @@
+"""What is concluded from a series of samples by arithmetic alone: summaries, and the scalars that limits judge.
+
+The engine computes these when a run ends, and `gpuaccept verify` computes them again from series.json.gz.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import msgspec
+
+from gpuaccept.data import MetricDeclaration, Reduction, SeriesGroup, SeriesSummary
+from gpuaccept.errors import EvidenceError
+
+BUCKETS = 200
+"""Parts of a series whose minimum and maximum the record keeps."""
+SETTLE_S = 30.0
+"""A mean leaves out the first seconds of each segment: clocks and power ramp up in them (docs/explanation/soak.md)."""
+FILE_LIMIT_BYTES = 64 << 20
+"""Largest series file that is inflated: 8 GPUs, 13 series, 24 h at 1 Hz are about 60 MB."""
+
+
+def encode(groups: Sequence[SeriesGroup]) -> bytes:
+    """The inflated bytes of series.json.gz; their sha256 stands in the record."""
+    return msgspec.json.encode(list(groups))
+
+
+def pack(raw: bytes) -> bytes:
+    """Gzip with no name and no time: the same samples give the same file."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    return packer.compress(raw) + packer.flush()
+
+
+def unpack(packed: bytes) -> bytes:
+    """Inflate series.json.gz, never beyond FILE_LIMIT_BYTES. Raises EvidenceError."""
+    inflater = zlib.decompressobj(31)
+    try:
+        raw = inflater.decompress(packed, FILE_LIMIT_BYTES)
+    except zlib.error as error:
+        raise EvidenceError(f"series.json.gz can't be inflated: {error}") from error
+    if inflater.unconsumed_tail or inflater.unused_data or not inflater.eof:
+        raise EvidenceError("series.json.gz is cut short, too large, or has something after its end")
+    return raw
+
+
+def decode(raw: bytes) -> tuple[SeriesGroup, ...]:
+    """Typed groups from the inflated bytes. Raises EvidenceError."""
+    try:
+        groups = msgspec.json.decode(raw, type=tuple[SeriesGroup, ...])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise EvidenceError(f"series.json.gz does not hold series: {error}") from error
+    for group in groups:
+        if any(len(values) != len(group.at_s) for values in group.values) or len(group.names) != len(group.values):
+            raise EvidenceError(f"series.json.gz: the series of {group.subject} differ in length")
+        if not group.segments or group.segments[0] != 0 or list(group.segments) != sorted(set(group.segments)):
+            raise EvidenceError(f"series.json.gz: the segments of {group.subject} are not in order")
+        if group.segments[-1] >= max(1, len(group.at_s)):
+            raise EvidenceError(f"series.json.gz: a segment of {group.subject} starts after its end")
+    return groups
+
+
+def summarise(groups: Iterable[SeriesGroup]) -> tuple[SeriesSummary, ...]:
+    """What the record keeps of each series."""
+    out = []
+    for group in groups:
+        if not group.at_s:
+            continue
+        gap = largest_gap(group)
+        count = len(group.at_s)
+        edges = [count * i // min(BUCKETS, count) for i in range(min(BUCKETS, count) + 1)]
+        spans = list(pairwise(edges))
+        for name, unit, values in zip(group.names, group.units, group.values, strict=True):
+            out.append(
+                SeriesSummary(
+                    name=name,
+                    unit=unit,
+                    subject=group.subject,
+                    count=count,
+                    first_s=group.at_s[0],
+                    last_s=group.at_s[-1],
+                    largest_gap_s=gap,
+                    minimum=min(values),
+                    maximum=max(values),
+                    mean=round(sum(values) / count, 6),
+                    low=tuple(min(values[a:b]) for a, b in spans),
+                    high=tuple(max(values[a:b]) for a, b in spans),
+                    sha256=hashlib.sha256(msgspec.json.encode((name, group.subject, values))).hexdigest(),
+                )
+            )
+    return tuple(out)
+
+
+def derive(groups: Iterable[SeriesGroup], declared: Iterable[MetricDeclaration]) -> dict[str, dict[str, float]]:
+    """Metric -> subject -> value, for every declared metric that is derived from a series (rounded to 6 decimals).
+
+    A subject whose counter ran backwards (a driver was loaded anew) is left out: it was not measured.
+    """
+    wanted = [metric for metric in declared if metric.reduction is not None]
+    out: dict[str, dict[str, float]] = {metric.name: {} for metric in wanted}
+    for group in groups:
+        for metric in wanted:
+            if metric.series in group.names and len(group.at_s) > 1 and metric.reduction is not None:
+                value = reduce(group, group.values[group.names.index(metric.series)], metric.reduction)
+                if value is not None:
+                    out[metric.name][group.subject] = round(value, 6)
+    return out
+
+
+def reduce(group: SeriesGroup, values: Sequence[float], how: Reduction) -> float | None:
+    """One scalar of one series.
+
+    mean: of the samples at least SETTLE_S after their segment began (the second half of a shorter one); minimum,
+    maximum: of all; difference: last minus first, summed over segments; share: that difference in ns as a percentage
+    of the duration; duration, largest_gap: s; ratio_of_thirds: rate of a counter in the last third of the last
+    segment, over that in the second third of the first.
+    """
+    spans = _spans(group)
+    if how == "minimum":
+        return min(values)
+    if how == "maximum":
+        return max(values)
+    if how == "duration":
+        return sum(group.at_s[b - 1] - group.at_s[a] for a, b in spans)
+    if how == "largest_gap":
+        return largest_gap(group)
+    if how == "mean":
+        settled = [v for a, b in spans for v in values[_settled(group, a, b) : b]]
+        return sum(settled) / len(settled) if settled else None
+    if how == "ratio_of_thirds":
+        first, last = spans[0], spans[-1]
+        third = (first[1] - first[0]) // 3
+        early = _rate(group, values, first[0] + third, first[0] + 2 * third)
+        late = _rate(group, values, last[1] - 1 - (last[1] - last[0]) // 3, last[1] - 1)
+        return late / early if early and late is not None and early > 0 else None
+    changes = [values[b - 1] - values[a] for a, b in spans]
+    if any(change < 0 for change in changes):
+        return None
+    if how == "difference":
+        return sum(changes)
+    duration = sum(group.at_s[b - 1] - group.at_s[a] for a, b in spans)
+    return 100.0 * sum(changes) / (duration * 1e9) if duration > 0 else None
+
+
+def largest_gap(group: SeriesGroup) -> float:
+    """Longest time between two neighbouring samples of one segment, s."""
+    at = group.at_s
+    starts = set(group.segments)
+    gaps = [at[i] - at[i - 1] for i in range(1, len(at)) if i not in starts]
+    return round(max(gaps, default=0.0), 6)
+
+
+def _spans(group: SeriesGroup) -> list[tuple[int, int]]:
+    edges = [*group.segments, len(group.at_s)]
+    return list(pairwise(edges))
+
+
+def _settled(group: SeriesGroup, a: int, b: int) -> int:
+    start, end = group.at_s[a], group.at_s[b - 1]
+    after = start + SETTLE_S if end - start >= 2 * SETTLE_S else (start + end) / 2
+    return next((i for i in range(a, b) if group.at_s[i] >= after), b - 1)
+
+
+def _rate(group: SeriesGroup, values: Sequence[float], a: int, b: int) -> float | None:
+    span = group.at_s[b] - group.at_s[a] if 0 <= a < b < len(group.at_s) else 0.0
+    return (values[b] - values[a]) / span if span > 0 else None
