@@ -1,0 +1,1 @@
+"""The signed record: keys, envelope, ledger, statement, and the files of a result directory."""
