@@ -235,12 +235,13 @@ class MetricDeclaration(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CheckFacts(Value, frozen=True, kw_only=True):
-    """A check that took part, and the digest of its source file."""
+    """A check that took part, the digest of its source file, its metrics, and its series (name to unit)."""
 
     name: Name
     purpose: str
     source_sha256: str
     metrics: tuple[MetricDeclaration, ...]
+    series: dict[str, str] = {}
 
 
 class PlannedStep(Value, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,0 +1,109 @@
+"""The command `gpuaccept`: a table of commands that are imported when they are called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from gpuaccept import __version__
+from gpuaccept.errors import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_USAGE, GpuacceptError
+
+COMMANDS = {
+    "run": "Measure this node, judge it, and issue a signed record and certificate.",
+    "verify": "Check a record or certificate: signature, judgement, page.",
+    "render": "Write another view of a record.",
+    "profile": "List, show, check and compare profiles.",
+    "checks": "List and show checks, and the faults that each detects.",
+    "doctor": "Say what this node lacks for a run.",
+    "key": "Make and show signing keys.",
+    "demo": "Accept a simulated node, from start to verified certificate.",
+}
+"""Name to one-line help. A test holds it equal to each command's own first line."""
+
+
+class LazyGroup(click.Group):
+    """Lists commands from the table, so that `--help` imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"gpuaccept.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and name not in COMMANDS and not name.startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(name, COMMANDS, 1)
+            ctx.fail(f"no such command: {name}" + (f"; did you mean {near[0]}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gpuaccept")
+@click.option("--debug", is_flag=True, help="Show tracebacks, and what measuring processes print.")
+def cli(debug: bool) -> None:
+    """Accept GPU hardware with evidence: is this node what was ordered, and does it work?
+
+    Exit codes: 0 accepted, 1 gpuaccept itself broke, 2 usage or profile error, 3 not decided, 4 evidence not valid,
+    5 rejected, 130 interrupted.
+    """
+    if debug:
+        os.environ["GPUACCEPT_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line; every error becomes a sentence and an exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = _complain("interrupted", EXIT_INTERRUPTED)
+    except click.UsageError as error:
+        where = (
+            f"gpuaccept {error.ctx.command_path.split(' ', 1)[1]}"
+            if error.ctx and " " in error.ctx.command_path
+            else "gpuaccept"
+        )
+        code = _complain(f"{error.format_message()}\n  `{where} --help` lists what it takes", EXIT_USAGE)
+    except click.ClickException as error:
+        code = _complain(error.format_message(), EXIT_USAGE)
+    except KeyboardInterrupt:
+        code = _complain("interrupted", EXIT_INTERRUPTED)
+    except GpuacceptError as error:
+        if os.environ.get("GPUACCEPT_DEBUG"):
+            raise
+        code = _complain(str(error), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone; a flush at exit would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_BROKEN
+    except Exception as error:  # the last resort: the user gets a sentence, --debug the traceback
+        if os.environ.get("GPUACCEPT_DEBUG"):
+            raise
+        code = _complain(
+            f"gpuaccept itself broke: {type(error).__name__}: {error}\n"
+            "  this says nothing about the hardware; run again with `gpuaccept --debug …` and report what it prints",
+            EXIT_BROKEN,
+        )
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(text: str, code: int) -> int:
+    from gpuaccept.cli.output import safe
+
+    print(f"gpuaccept: {safe(text)}", file=sys.stderr)
+    return code

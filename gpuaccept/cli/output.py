@@ -1,0 +1,64 @@
+"""What all commands print with: text that is safe on a terminal, durations, JSON envelopes."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+import click
+
+from gpuaccept.errors import UsageError
+
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h)$")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def safe(text: str) -> str:
+    """Text from files and devices for a terminal: control and bidi characters are shown, never executed."""
+    import unicodedata
+
+    return "".join(
+        char
+        if char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+        else f"\\u{{{ord(char):X}}}"
+        for char in text
+    )
+
+
+def seconds(text: str, option: str) -> float:
+    """`20s`, `30m`, `2h`, `500ms` in seconds. Raises UsageError."""
+    match = _DURATION.match(text.strip())
+    if not match or float(match[1]) <= 0:
+        raise UsageError(f"{option} {safe(text)}: not a duration", "write 20s, 30m or 2h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def duration(value: float) -> str:
+    """Seconds as people say them: 12 s, 3 min 20 s, 2 h 5 min."""
+    if value < 120:
+        return f"{value:.0f} s"
+    if value < 7200:
+        return f"{int(value) // 60} min {int(value) % 60} s"
+    return f"{int(value) // 3600} h {int(value) % 3600 // 60} min"
+
+
+def emit(command: str, body: dict[str, Any]) -> None:
+    """The JSON envelope of a command's output: documented in docs/reference/json-output.md."""
+    import msgspec
+
+    sys.stdout.write(
+        msgspec.json.format(msgspec.json.encode({"command": command, "version": 1, **body})).decode() + "\n"
+    )
+
+
+def format_option(function: Any) -> Any:
+    """`--output text|json`."""
+    return click.option(
+        "--output",
+        "output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="Text for people, or one JSON object.",
+    )(function)

@@ -1,0 +1,265 @@
+"""The journal: one line an entry, on disk before the next measurement begins; evidence is a pure fold over it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from gpuaccept import series
+from gpuaccept.check import SeriesBlock
+from gpuaccept.data import (
+    CheckFacts,
+    Column,
+    Environment,
+    Event,
+    Evidence,
+    Layer,
+    NodeFacts,
+    Plan,
+    PlannedStep,
+    Profile,
+    SeriesGroup,
+    Simulated,
+    StepRun,
+)
+from gpuaccept.errors import GpuacceptError
+
+FLUSH_S = 1.0
+"""Series blocks reach the disk at most once in this wall-clock time; everything else at once."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="entry"):
+    """Base of the journal's entries."""
+
+
+class Begin(Entry, frozen=True, kw_only=True, tag="begin"):
+    """The first entry: everything that is known before anything is measured."""
+
+    run_id: str
+    started_at: str
+    simulated: Simulated | None
+    profile: Profile
+    profile_layers: tuple[Layer, ...]
+    plan: Plan
+    node: NodeFacts
+    environment: Environment
+    checks: tuple[CheckFacts, ...]
+
+
+class Measured(Entry, frozen=True, kw_only=True, tag="measured"):
+    """One visit of one step, all its subjects."""
+
+    step: StepRun
+    columns: tuple[Column, ...]
+
+
+class Samples(Entry, frozen=True, kw_only=True, tag="samples"):
+    """A block of series: (series, subject, times, values), and the number of the step that it belongs to."""
+
+    step: int
+    blocks: tuple[tuple[str, str, tuple[float, ...], tuple[float, ...]], ...]
+
+
+class Happened(Entry, frozen=True, kw_only=True, tag="happened"):
+    """An event."""
+
+    event: Event
+
+
+class More(Entry, frozen=True, kw_only=True, tag="more"):
+    """Steps added to the plan: another look."""
+
+    steps: tuple[PlannedStep, ...]
+
+
+class End(Entry, frozen=True, kw_only=True, tag="end"):
+    """The last entry of a run that came to an end by itself, complete or not."""
+
+    ended_at: str
+    complete: bool
+    reason: str
+
+
+AnyEntry = Begin | Measured | Samples | Happened | More | End
+_decoder = msgspec.json.Decoder(AnyEntry)
+
+
+class Journal:
+    """Appends entries, to a file where a path is given, and keeps them for the fold."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.entries: list[AnyEntry] = []
+        self._path = path
+        self._waiting: list[bytes] = []
+        self._flushed = time.monotonic()
+        self._fd = -1
+        if path is not None:
+            try:
+                self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            except OSError as error:
+                raise GpuacceptError(f"{path}: {error.strerror}", "choose another --out") from error
+
+    def append(self, entry: AnyEntry) -> None:
+        """Write one entry; it is on disk when this returns. Raises GpuacceptError where the disk refuses."""
+        self.entries.append(entry)
+        if self._fd >= 0:
+            self._waiting.append(_line(entry))
+            self._flush()
+
+    def samples(self, step: int, block: SeriesBlock) -> None:
+        """Write series samples; they are on disk after FLUSH_S at the latest, or with the next entry."""
+        rows = tuple((name, subject, at, values) for (name, subject), (at, values) in block.items())
+        entry = Samples(step=step, blocks=rows)
+        self.entries.append(entry)
+        if self._fd >= 0:
+            self._waiting.append(_line(entry))
+            if time.monotonic() - self._flushed >= FLUSH_S:
+                self._flush()
+
+    def close(self) -> None:
+        """Write what waits, and close."""
+        if self._fd >= 0:
+            self._flush()
+            os.close(self._fd)
+            self._fd = -1
+
+    def _flush(self) -> None:
+        data = b"".join(self._waiting)
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+            os.fsync(self._fd)
+        except OSError as error:
+            raise GpuacceptError(
+                f"{self._path}: {error.strerror}; what was measured until now is in the journal",
+                "free some space, then run again",
+            ) from error
+        self._waiting.clear()
+        self._flushed = time.monotonic()
+
+
+def _line(entry: AnyEntry) -> bytes:
+    body = msgspec.json.encode(entry)
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def read(path: Path) -> tuple[AnyEntry, ...]:
+    """The entries of a journal, up to the first line that is cut short or damaged."""
+    entries: list[AnyEntry] = []
+    for line in path.read_bytes().split(b"\n"):
+        checksum, _, body = line.partition(b" ")
+        try:
+            if not body or int(checksum, 16) != zlib.crc32(body):
+                break
+            entries.append(_decoder.decode(body))
+        except (ValueError, msgspec.MsgspecError):
+            break
+    return tuple(entries)
+
+
+def fold(entries: Iterable[AnyEntry], ended_at: str = "") -> tuple[Evidence, tuple[SeriesGroup, ...]]:
+    """Evidence and series from a journal's entries: pure. A journal without an end is incomplete.
+
+    Raises GpuacceptError where the first entry is missing.
+    """
+    begin: Begin | None = None
+    end: End | None = None
+    plan: Plan | None = None
+    steps: list[StepRun] = []
+    columns: list[Column] = []
+    events: list[Event] = []
+    blocks: list[Samples] = []
+    for entry in entries:
+        if isinstance(entry, Begin):
+            begin, plan = entry, entry.plan
+        elif isinstance(entry, Measured):
+            steps.append(entry.step)
+            columns += entry.columns
+        elif isinstance(entry, Samples):
+            blocks.append(entry)
+        elif isinstance(entry, Happened):
+            events.append(entry.event)
+        elif isinstance(entry, More) and plan is not None:
+            plan = msgspec.structs.replace(plan, steps=plan.steps + entry.steps)
+        elif isinstance(entry, End):
+            end = entry
+    if begin is None or plan is None:
+        raise GpuacceptError("the journal has no first entry", "nothing was measured: run again")
+    groups = gather(blocks, {name: unit for check in begin.checks for name, unit in check.series.items()})
+    raw = series.encode(groups) if groups else b""
+    evidence = Evidence(
+        run_id=begin.run_id,
+        started_at=begin.started_at,
+        ended_at=end.ended_at if end else ended_at or begin.started_at,
+        complete=end.complete if end else False,
+        incomplete_reason=end.reason if end else "the run ended without an end: power loss or kill",
+        simulated=begin.simulated,
+        profile=begin.profile,
+        profile_layers=begin.profile_layers,
+        plan=plan,
+        node=begin.node,
+        environment=begin.environment,
+        checks=begin.checks,
+        steps=tuple(steps),
+        columns=(*columns, *_derived(groups, begin.checks)),
+        series=series.summarise(groups),
+        series_sha256=hashlib.sha256(raw).hexdigest() if groups else "",
+        events=tuple(events),
+    )
+    return evidence, groups
+
+
+def gather(blocks: Iterable[Samples], units: dict[str, str]) -> tuple[SeriesGroup, ...]:
+    """Blocks of samples joined into one group a subject; each step that sampled is a segment."""
+    times: dict[str, list[float]] = {}
+    values: dict[str, dict[str, list[float]]] = {}
+    segments: dict[str, list[int]] = {}
+    last_step: dict[str, int] = {}
+    for entry in blocks:
+        seen: dict[str, tuple[float, ...]] = {}
+        for name, subject, at, samples in entry.blocks:
+            seen[subject] = at
+            values.setdefault(subject, {}).setdefault(name, []).extend(samples)
+        for subject, at in seen.items():
+            mine = times.setdefault(subject, [])
+            if last_step.get(subject) != entry.step:
+                segments.setdefault(subject, []).append(len(mine))
+                last_step[subject] = entry.step
+            mine.extend(at)
+    return tuple(
+        SeriesGroup(
+            subject=subject,
+            names=tuple(name for name, samples in values[subject].items() if len(samples) == len(at)),
+            units=tuple(units.get(name, "") for name, samples in values[subject].items() if len(samples) == len(at)),
+            segments=tuple(segments[subject]),
+            at_s=tuple(at),
+            values=tuple(tuple(samples) for samples in values[subject].values() if len(samples) == len(at)),
+        )
+        for subject, at in sorted(times.items(), key=lambda item: _order(item[0]))
+    )
+
+
+def _derived(groups: tuple[SeriesGroup, ...], checks: tuple[CheckFacts, ...]) -> list[Column]:
+    declared = [metric for check in checks for metric in check.metrics]
+    at = max((group.at_s[-1] for group in groups if group.at_s), default=0.0)
+    return [
+        Column(
+            metric=name,
+            visit=1,
+            at_s=at,
+            subjects=tuple(found),
+            samples=tuple((value,) for value in found.values()),
+        )
+        for name, found in series.derive(groups, declared).items()
+        if found
+    ]
+
+
+def _order(subject: str) -> tuple[int | str, ...]:
+    return tuple(int(part) if part.isdigit() else part for part in subject.split("/"))

@@ -1,0 +1,121 @@
+"""What supervisor and workers say to each other over a pipe, and the pulse that a worker leaves in shared memory."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import time
+from pathlib import Path
+
+import msgspec
+
+from gpuaccept.data import Layer, NodeFacts, PlannedStep, Simulated
+from gpuaccept.device.open import DeviceSpec
+from gpuaccept.run.perform import Performed
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all messages."""
+
+
+class Open(Message, frozen=True, kw_only=True):
+    """To a worker, first: open this device with these GPUs (None: all)."""
+
+    spec: DeviceSpec
+    gpus: tuple[int, ...] | None
+    start_s: float
+    checks_dir: str
+
+
+class Opened(Message, frozen=True, kw_only=True):
+    """From a worker: the device is open."""
+
+    now_s: float
+    gpus: tuple[int, ...]
+    facts: NodeFacts
+    libraries: tuple[Layer, ...]
+    simulated: Simulated | None
+
+
+class Perform(Message, frozen=True, kw_only=True):
+    """To a worker: measure this step."""
+
+    step: PlannedStep
+    seed: int
+    origin_s: float
+
+
+class Block(Message, frozen=True, kw_only=True):
+    """From a worker: series samples, as (series, subject, times, values)."""
+
+    series: tuple[tuple[str, str, tuple[float, ...], tuple[float, ...]], ...]
+
+
+class Done(Message, frozen=True, kw_only=True):
+    """From a worker: the step's results, and its clock."""
+
+    result: Performed
+    now_s: float
+
+
+class Failed(Message, frozen=True, kw_only=True):
+    """From a worker: it can't go on. `kind` is unavailable, usage or broken."""
+
+    kind: str
+    fact: str
+    remedy: str
+
+
+Any = Open | Opened | Perform | Block | Done | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Any)
+
+
+def pack(message: Message) -> bytes:
+    """A message as bytes."""
+    return _encoder.encode(message)
+
+
+def unpack(data: bytes) -> Any:
+    """The message that `pack` made these bytes from."""
+    return _decoder.decode(data)
+
+
+class PulseBoard:
+    """Shared memory in which a worker writes (count, time, GPU, call) before each driver call."""
+
+    _LAYOUT = struct.Struct("<Qdi64s")
+
+    def __init__(self, fd: int | None = None) -> None:
+        self.fd = os.memfd_create("gpuaccept-pulse") if fd is None else fd
+        if fd is None:
+            os.ftruncate(self.fd, mmap.PAGESIZE)
+        self._map = mmap.mmap(self.fd, mmap.PAGESIZE)
+        self._count = 0
+
+    def beat(self, gpu: int | None, call: str) -> None:
+        """The worker's side: progress was made, and this call comes next."""
+        self._count += 1
+        self._LAYOUT.pack_into(
+            self._map, 0, self._count, time.monotonic(), -1 if gpu is None else gpu, call.encode()[:64]
+        )
+
+    def read(self) -> tuple[int, float, int | None, str]:
+        """The supervisor's side: count, time (monotonic s), GPU, call."""
+        count, at, gpu, call = self._LAYOUT.unpack_from(self._map, 0)
+        return count, at, None if gpu < 0 else gpu, call.rstrip(b"\0").decode(errors="replace")
+
+    def close(self) -> None:
+        """Unmap and close."""
+        self._map.close()
+        os.close(self.fd)
+
+
+def process_state(pid: int) -> str:
+    """The kernel's one-letter state of a process (D: it can't be killed), or an empty text."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (OSError, IndexError):
+        return ""

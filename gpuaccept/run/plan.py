@@ -1,0 +1,120 @@
+"""Profile, node and checks become a plan: which steps, with which parameters, and what they should yield."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from gpuaccept.check import Check, Parameters, full_name
+from gpuaccept.data import Cohort, Look, NodeFacts, Plan, PlannedStep, Profile
+from gpuaccept.errors import UsageError
+from gpuaccept.run.loading import LoadedCheck
+
+
+def cohort_of(profile: Profile, node: NodeFacts) -> Cohort | None:
+    """The cohort that the PCI device ids of most of the node's GPUs fit, or None."""
+    votes = Counter(
+        cohort.name for gpu in node.gpus for cohort in profile.cohorts if gpu.pci_device_id in cohort.pci_device_ids
+    )
+    if not votes:
+        return None
+    name, count = votes.most_common(1)[0]
+    return next(c for c in profile.cohorts if c.name == name) if 2 * count > len(node.gpus) else None
+
+
+def parameters_of(check: Check, given: Mapping[str, object]) -> Parameters:
+    """The check's parameters with what a plan gives filled in. Raises UsageError for what it does not take."""
+    try:
+        return msgspec.convert(dict(given), type=check.parameters)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"plan parameters of {check.name}: {error}", f"`gpuaccept checks show {check.name}` lists them"
+        ) from error
+
+
+def make_plan(
+    profile: Profile,
+    cohort: Cohort | None,
+    name: str,
+    checks: Mapping[str, LoadedCheck],
+    only: tuple[str, ...] = (),
+    skip: tuple[str, ...] = (),
+) -> Plan:
+    """The plan `name` of the cohort. Steps left out by `only` and `skip` stay in it, marked: they are not measured.
+
+    Raises UsageError for an unknown plan or check.
+    """
+    for option, wanted in (("--only", only), ("--skip", skip)):
+        for check in wanted:
+            if check not in checks:
+                raise UsageError(f"{option} {check}: no such check", _nearest(check, checks))
+    if cohort is None:
+        return Plan(name=name, acceptance=False, cohort="", steps=(), metrics=())
+    spec = cohort.plans.get(name)
+    if spec is None:
+        raise UsageError(f"--plan {name}: profile {profile.name} has no such plan", _nearest(name, cohort.plans))
+    visits: Counter[tuple[str, str]] = Counter()
+    steps, metrics = [], {}
+    for step in spec.steps:
+        loaded = checks.get(step.check)
+        if loaded is None:
+            raise UsageError(
+                f"plan {name} of profile {profile.name} names check {step.check}, which does not exist",
+                _nearest(step.check, checks),
+            )
+        parameters = parameters_of(loaded.check, step.parameters)
+        visits[step.check, step.state] += 1
+        left_out = "--skip" if step.check in skip else "--only" if only and step.check not in only else ""
+        steps.append(
+            PlannedStep(
+                check=step.check,
+                state=step.state,
+                visit=visits[step.check, step.state],
+                parameters=msgspec.to_builtins(parameters),
+                at_once=step.at_once,
+                skip=left_out,
+            )
+        )
+        metrics.update(dict.fromkeys(step_metrics(loaded.check, parameters, step.state)))
+    return Plan(name=name, acceptance=spec.acceptance, cohort=cohort.name, steps=tuple(steps), metrics=tuple(metrics))
+
+
+def step_metrics(check: Check, parameters: Parameters, state: str) -> tuple[str, ...]:
+    """Complete names of the metrics that a step with these parameters should yield."""
+    groups = check.groups(parameters) if check.groups else None
+    return tuple(
+        full_name(check.name, metric, state)
+        for metric in check.metrics
+        if groups is None or not metric.group or metric.group in groups
+    )
+
+
+def further_steps(plan: Plan, look: Look, number: int, visits: int) -> tuple[PlannedStep, ...]:
+    """Look `number` at the checks and states that `look` names: each is visited `visits` times more."""
+    out = []
+    for check, state in look.checks:
+        model = next((s for s in plan.steps if (s.check, s.state) == (check, state) and not s.skip), None)
+        if model is None:
+            continue
+        last = max(s.visit for s in plan.steps if (s.check, s.state) == (check, state))
+        last += (number - 2) * visits
+        out += [msgspec.structs.replace(model, visit=last + i, look=number) for i in range(1, visits + 1)]
+    return tuple(out)
+
+
+def estimate_s(plan: Plan, checks: Mapping[str, LoadedCheck], gpus: int) -> float:
+    """Expected duration of the plan, s."""
+    return sum(
+        checks[step.check].check.seconds(parameters_of(checks[step.check].check, step.parameters), gpus)
+        for step in plan.steps
+        if not step.skip
+    )
+
+
+def _nearest(word: str, names: Iterable[str]) -> str:
+    known = sorted(names)
+    near = difflib.get_close_matches(word, known, 1)
+    return f"did you mean {near[0]}?" if near else "known: " + ", ".join(known)

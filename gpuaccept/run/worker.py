@@ -1,0 +1,78 @@
+"""A worker process: it alone calls the driver. Run as `python -m gpuaccept.run.worker PIPE_FD PULSE_FD`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from gpuaccept.check import Node, SeriesBlock
+from gpuaccept.device import open as device
+from gpuaccept.errors import DeviceError, DeviceUnavailable, GpuacceptError, UsageError
+from gpuaccept.run.loading import load_checks
+from gpuaccept.run.messages import Block, Done, Failed, Open, Opened, Perform, PulseBoard, pack, unpack
+from gpuaccept.run.perform import perform
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Serve one supervisor until its pipe closes."""
+    pipe, board = Connection(int(sys.argv[1])), PulseBoard(int(sys.argv[2]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C means
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # GPU memory is freed also when it was killed
+    try:
+        _serve(pipe, board)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass
+    except DeviceUnavailable as error:
+        pipe.send_bytes(pack(Failed(kind="unavailable", fact=error.fact, remedy=error.remedy)))
+    except DeviceError as error:
+        pipe.send_bytes(pack(Failed(kind="unavailable", fact=str(error), remedy="run `gpuaccept doctor`")))
+    except UsageError as error:
+        pipe.send_bytes(pack(Failed(kind="usage", fact=error.fact, remedy=error.remedy)))
+    except GpuacceptError as error:
+        pipe.send_bytes(pack(Failed(kind="broken", fact=error.fact, remedy=error.remedy)))
+    except Exception as error:  # the supervisor must learn of any defect, and says so
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}:{last.lineno}"
+        pipe.send_bytes(pack(Failed(kind="broken", fact=f"{type(error).__name__}: {error} ({where})", remedy="")))
+    os._exit(0)  # a driver's exit handlers may hang
+
+
+def _serve(pipe: Connection, board: PulseBoard) -> None:
+    message = unpack(pipe.recv_bytes())
+    assert isinstance(message, Open)
+    board.beat(None, "open")
+    checks = load_checks(Path(message.checks_dir) if message.checks_dir else None)
+    node: Node = device.open_node(message.spec, message.gpus, board.beat, message.start_s)
+    pipe.send_bytes(
+        pack(
+            Opened(
+                now_s=node.now(),
+                gpus=node.gpus,
+                facts=node.facts(),
+                libraries=device.libraries(message.spec),
+                simulated=device.simulated(message.spec),
+            )
+        )
+    )
+    while True:
+        message = unpack(pipe.recv_bytes())
+        assert isinstance(message, Perform)
+        board.beat(None, f"begin {message.step.check}")
+
+        def send(block: SeriesBlock) -> None:
+            rows = tuple((name, subject, at, values) for (name, subject), (at, values) in block.items())
+            pipe.send_bytes(pack(Block(series=rows)))
+
+        result = perform(node, checks[message.step.check], message.step, message.seed, message.origin_s, send)
+        pipe.send_bytes(pack(Done(result=result, now_s=node.now())))
+
+
+if __name__ == "__main__":
+    main()
