@@ -255,6 +255,8 @@ class PlannedStep(Value, frozen=True, kw_only=True, omit_defaults=True):
     at_once: bool = True
     skip: str = ""
     """Why this step is left out (for example --skip), else empty."""
+    metrics: tuple[str, ...] = ()
+    """Complete names that this step should yield: so a visit that left nothing behind is missed, not forgotten."""
 
 
 class Plan(Value, frozen=True, kw_only=True):
