@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from gpuaccept.check import Node, SeriesBlock
-from gpuaccept.data import Event, Failure, Outcome, PlannedStep
+from gpuaccept.data import Failure, Outcome, PlannedStep
 from gpuaccept.device import open as device
 from gpuaccept.errors import DeviceUnavailable, GpuacceptError, UsageError
 from gpuaccept.run.loading import LoadedCheck
@@ -60,8 +60,8 @@ class Watch:
 class Performer(Protocol):
     """Something that performs steps: the crew of worker processes, or this very process."""
 
-    def open(self) -> Opened:
-        """Open the device. Raises DeviceUnavailable or UsageError."""
+    def open(self, check: Callable[[], None]) -> Opened:
+        """Open the device; `check` is asked while it waits. Raises DeviceUnavailable, UsageError or Stopped."""
 
     def perform(
         self, step: PlannedStep, seed: int, on_series: Callable[[SeriesBlock], None], watch: Watch
@@ -81,7 +81,8 @@ class InProcess:
         self._node: Node | None = None
         self._origin = 0.0
 
-    def open(self) -> Opened:
+    def open(self, check: Callable[[], None]) -> Opened:
+        check()
         self._node = device.open_node(self._spec, None, lambda gpu, call: None, 0.0)
         self._origin = self._node.now()
         return Opened(
@@ -135,8 +136,8 @@ class Crew:
     def __post_init__(self) -> None:
         self._traits = device.traits(self.spec)
 
-    def open(self, watch: Watch | None = None) -> Opened:
-        watch = watch or Watch()
+    def open(self, check: Callable[[], None]) -> Opened:
+        watch = Watch(check=check)
         self._holder = self._start(None)
         first = self._start(None) if self._traits.one_worker else None
         opened = self._opened(self._holder, watch)

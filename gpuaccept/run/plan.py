@@ -13,6 +13,9 @@ from gpuaccept.data import Cohort, Look, NodeFacts, Plan, PlannedStep, Profile
 from gpuaccept.errors import UsageError
 from gpuaccept.run.loading import LoadedCheck
 
+WARM_UP_S = 60.0
+"""Soak before a hot visit of a further look: three times the slowest time constant of die and cold plate (20 s)."""
+
 
 def cohort_of(profile: Profile, node: NodeFacts) -> Cohort | None:
     """The cohort that the PCI device ids of most of the node's GPUs fit, or None."""
@@ -68,6 +71,7 @@ def make_plan(
         parameters = parameters_of(loaded.check, step.parameters)
         visits[step.check, step.state] += 1
         left_out = "--skip" if step.check in skip else "--only" if only and step.check not in only else ""
+        yields = step_metrics(loaded.check, parameters, step.state)
         steps.append(
             PlannedStep(
                 check=step.check,
@@ -76,9 +80,10 @@ def make_plan(
                 parameters=msgspec.to_builtins(parameters),
                 at_once=step.at_once,
                 skip=left_out,
+                metrics=yields,
             )
         )
-        metrics.update(dict.fromkeys(step_metrics(loaded.check, parameters, step.state)))
+        metrics.update(dict.fromkeys(yields))
     return Plan(name=name, acceptance=spec.acceptance, cohort=cohort.name, steps=tuple(steps), metrics=tuple(metrics))
 
 
@@ -93,16 +98,29 @@ def step_metrics(check: Check, parameters: Parameters, state: str) -> tuple[str,
 
 
 def further_steps(plan: Plan, look: Look, number: int, visits: int) -> tuple[PlannedStep, ...]:
-    """Look `number` at the checks and states that `look` names: each is visited `visits` times more."""
+    """Look `number` at the checks and states that `look` names: each is visited `visits` times more.
+
+    A hot visit comes right after a short soak, as in the plan, since the node has cooled meanwhile.
+    """
+    asked = [(check, state) for check, state in look.checks if _model(plan, check, state) is not None]
+    hot = any(state == "hot" for _, state in asked)
+    soak = next((step for step in plan.steps if "duration_s" in step.parameters and not step.skip), None)
+    steps: list[PlannedStep] = []
+    for _ in range(visits if asked else 0):
+        if hot and soak is not None:
+            short = min(WARM_UP_S, float(soak.parameters["duration_s"]))
+            steps.append(msgspec.structs.replace(soak, parameters={**soak.parameters, "duration_s": short}))
+        steps += [model for check, state in asked if (model := _model(plan, check, state)) is not None]
+    visit = Counter({(step.check, step.state): step.visit for step in plan.steps})
     out = []
-    for check, state in look.checks:
-        model = next((s for s in plan.steps if (s.check, s.state) == (check, state) and not s.skip), None)
-        if model is None:
-            continue
-        last = max(s.visit for s in plan.steps if (s.check, s.state) == (check, state))
-        last += (number - 2) * visits
-        out += [msgspec.structs.replace(model, visit=last + i, look=number) for i in range(1, visits + 1)]
+    for step in steps:
+        visit[step.check, step.state] += 1
+        out.append(msgspec.structs.replace(step, visit=visit[step.check, step.state], look=number))
     return tuple(out)
+
+
+def _model(plan: Plan, check: str, state: str) -> PlannedStep | None:
+    return next((s for s in plan.steps if (s.check, s.state) == (check, state) and not s.skip), None)
 
 
 def estimate_s(plan: Plan, checks: Mapping[str, LoadedCheck], gpus: int) -> float:

@@ -1,0 +1,266 @@
+"""The pipeline: one function from profile and device to signed record and certificate, whoever calls it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gpuaccept import __version__, series
+from gpuaccept.ambient import Ambient
+from gpuaccept.certificate import html, text
+from gpuaccept.data import Environment, Evidence, LedgerPosition, Statement
+from gpuaccept.device.open import DeviceSpec, check_spec
+from gpuaccept.errors import (
+    EXIT_ACCEPTED,
+    EXIT_INTERRUPTED,
+    EXIT_NOT_DECIDED,
+    EXIT_REJECTED,
+    ProfileError,
+    UsageError,
+)
+from gpuaccept.judge import judge, look
+from gpuaccept.profile.lint import lint
+from gpuaccept.profile.load import LoadedProfile, digest
+from gpuaccept.record import envelope, keys, statement, store
+from gpuaccept.record.ledger import Ledger
+from gpuaccept.record.node_key import node_key
+from gpuaccept.run.crew import Crew, InProcess, Performer, Stopped
+from gpuaccept.run.journal import Begin, End, Journal, More, fold
+from gpuaccept.run.loading import LoadedCheck, declarations, load_checks
+from gpuaccept.run.messages import Opened
+from gpuaccept.run.plan import cohort_of, estimate_s, further_steps, make_plan
+from gpuaccept.run.session import Observer, Session
+
+CONCLUDE_S = 2.0
+"""Kept back from a deadline for judging, signing and rendering: several times what they take on a slow core."""
+_CODES = {
+    "accepted": EXIT_ACCEPTED,
+    "accepted with concession": EXIT_ACCEPTED,
+    "rejected": EXIT_REJECTED,
+    "not decided": EXIT_NOT_DECIDED,
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to accept, by what, and where to leave it. `out` None writes nothing (evaluation)."""
+
+    profile: LoadedProfile
+    spec: DeviceSpec
+    plan: str = "acceptance"
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    out: Path | None = None
+    deadline_s: float | None = None
+    checks_dir: Path | None = None
+    key: Path | None = None
+    """Signs a real run instead of the node's own key."""
+    state_dir: Path | None = None
+    language: str = "en"
+    in_process: bool = False
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What a run left: the statement, its signed bytes, the page, and the exit code that says it all."""
+
+    statement: Statement
+    envelope: bytes
+    page: bytes
+    series: bytes
+    """Inflated bytes of series.json.gz, empty where there are no series."""
+    exit_code: int
+
+
+@dataclass
+class Clock:
+    """Says when a run has to end: by its deadline, or since somebody asked."""
+
+    ambient: Ambient
+    deadline_s: float | None = None
+    asked: str = ""
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.ambient.monotonic()
+
+    def stop(self, reason: str) -> None:
+        """Ask the run to end as soon as it can (for signal handlers)."""
+        self.asked = reason
+
+    def check(self) -> None:
+        """Raise Stopped when the run has to end."""
+        if self.asked:
+            raise Stopped("interrupted", self.asked)
+        if self.deadline_s is not None:
+            kept = min(CONCLUDE_S, self.deadline_s / 4)
+            if self.ambient.monotonic() - self._began > self.deadline_s - kept:
+                raise Stopped("not_reached", f"the deadline of {self.deadline_s:g} s was reached")
+
+
+def run_node(
+    request: Request,
+    ambient: Ambient | None = None,
+    observer: Observer | None = None,
+    clock: Clock | None = None,
+) -> Accepted:
+    """Measure one node, judge it, sign the record, render the certificate, and write them to `request.out`.
+
+    Raises UsageError and ProfileError before anything is measured, DeviceUnavailable where nothing can be.
+    """
+    ambient, observer = ambient or Ambient(), observer or Observer()
+    clock = clock or Clock(ambient, request.deadline_s)
+    checks = load_checks(request.checks_dir)
+    check_request(request, checks)
+    performer: Performer = (
+        InProcess(request.spec, checks)
+        if request.in_process
+        else Crew(request.spec, checks, str(request.checks_dir or ""))
+    )
+    try:
+        opened = performer.open(clock.check)
+        return _measure(request, ambient, observer, clock, checks, performer, opened)
+    finally:
+        performer.close()
+
+
+def check_request(request: Request, checks: dict[str, LoadedCheck]) -> None:
+    """Everything that can be found wrong before the device is opened. Raises UsageError or ProfileError."""
+    check_spec(request.spec)
+    problems = lint(request.profile, declarations(checks), {name: one.check.parameters for name, one in checks.items()})
+    if problems:
+        raise ProfileError(problems)
+    profile = request.profile.profile
+    for cohort in profile.cohorts:
+        if request.plan in cohort.plans:
+            make_plan(profile, cohort, request.plan, checks, request.only, request.skip)
+            break
+    else:
+        known = sorted({name for cohort in profile.cohorts for name in cohort.plans})
+        raise UsageError(
+            f"--plan {request.plan}: profile {profile.name} has no such plan", "it has: " + ", ".join(known)
+        )
+    if request.key is not None:
+        keys.read(request.key)
+    if request.out is not None:
+        prepare(request.out)
+
+
+def prepare(out: Path) -> None:
+    """Make the result directory. Raises UsageError where it can't be written, or holds something."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise UsageError(f"--out {out}: is not empty", "name a directory that is new or empty")
+        probe = out / ".write-test"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"--out {out}: {error.strerror}", "name a directory that can be written") from error
+
+
+def _measure(
+    request: Request,
+    ambient: Ambient,
+    observer: Observer,
+    clock: Clock,
+    checks: dict[str, LoadedCheck],
+    performer: Performer,
+    opened: Opened,
+) -> Accepted:
+    profile, facts = request.profile.profile, opened.facts
+    cohort = cohort_of(profile, facts)
+    plan = make_plan(profile, cohort, request.plan, checks, request.only, request.skip)
+    run_id = ambient.random_bytes(16).hex()
+    observer.opened(facts.host, len(facts.gpus), plan.name, len(plan.steps), estimate_s(plan, checks, len(facts.gpus)))
+    signing = _signing(request, opened, ambient)
+    if signing.ledger is not None:
+        signing.ledger.start(run_id, ambient.utc(), digest(profile))
+    journal = Journal(request.out / "journal.jsonl" if request.out is not None else None)
+    try:
+        journal.append(
+            Begin(
+                run_id=run_id,
+                started_at=ambient.utc(),
+                simulated=opened.simulated,
+                profile=profile,
+                profile_layers=request.profile.layers,
+                plan=plan,
+                node=facts,
+                environment=Environment(
+                    gpuaccept_version=__version__, python_version=ambient.python_version(), libraries=opened.libraries
+                ),
+                checks=tuple(checks[name].facts() for name in dict.fromkeys(step.check for step in plan.steps)),
+            )
+        )
+        session = Session(performer, journal, run_id, observer, clock.check)
+        session.run(plan.steps)
+        if cohort is not None:
+            _look_again(session, journal, cohort.looks, cohort.visits, observer)
+        journal.append(End(ended_at=ambient.utc(), complete=not session.ended, reason=session.ended))
+    finally:
+        journal.close()
+    evidence, groups = fold(journal.entries)
+    accepted = _conclude(request, evidence, signing, series.encode(groups) if groups else b"", session.ended_as)
+    if signing.ledger is not None:
+        signing.ledger.finish(run_id, ambient.utc(), hashlib.sha256(accepted.envelope).hexdigest())
+    return accepted
+
+
+def _look_again(session: Session, journal: Journal, looks: int, visits: int, observer: Observer) -> None:
+    """Measure again what could not be decided, until it is or the profile's looks are used up."""
+    for number in range(2, looks + 1):
+        if session.ended:
+            return
+        evidence, _ = fold(journal.entries)
+        again = look(evidence, judge(evidence))
+        steps = further_steps(evidence.plan, again, number, visits)
+        if not steps:
+            return
+        observer.looking_again(number, ", ".join(f"{check} {state}".strip() for check, state in again.checks))
+        journal.append(More(steps=steps))
+        session.run(steps)
+
+
+NO_LEDGER = LedgerPosition(number=1, started=1, unfinished=0, head="", persistent=False)
+"""A simulated run is no run of a node: no ledger counts it."""
+
+# --- conclusion ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Signing:
+    key: keys.SigningKey
+    ledger: Ledger | None
+
+
+def _signing(request: Request, opened: Opened, ambient: Ambient) -> _Signing:
+    """A simulated run is signed by a key that is thrown away; a real one by the node's, and is in its ledger."""
+    if opened.simulated is not None:
+        return _Signing(keys.throwaway(ambient.random_bytes(32)), None)
+    node = node_key(request.state_dir)
+    return _Signing(keys.read(request.key) if request.key is not None else node.key, Ledger(node))
+
+
+def _conclude(request: Request, evidence: Evidence, signing: _Signing, raw_series: bytes, ended_as: str) -> Accepted:
+    judgement = judge(evidence)
+    made = statement.build(
+        evidence,
+        judgement,
+        signing.ledger.position(evidence.run_id) if signing.ledger is not None else NO_LEDGER,
+        (statement.signer("node", signing.key.public),),
+        html.TEMPLATE,
+        request.language,
+    )
+    signed = envelope.sign(statement.encode(made), [signing.key])
+    page = html.render(made, signed)
+    if request.out is not None:
+        files = {"record.json": signed, "certificate.html": page}
+        if raw_series:
+            files["series.json.gz"] = series.pack(raw_series)
+        files["summary.txt"] = text.summary(made).encode()
+        files["summary.json"] = text.summary_json(made)
+        store.write_new(request.out, files)
+    code = EXIT_INTERRUPTED if ended_as == "interrupted" else _CODES[judgement.decision]
+    return Accepted(statement=made, envelope=signed, page=page, series=raw_series, exit_code=code)

@@ -1,0 +1,118 @@
+"""`gpuaccept run`: the main job. Measure this node, judge it, sign the record, render the certificate."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from gpuaccept.cli.output import emit, format_option, safe, seconds
+
+
+@click.command()
+@click.option("--profile", "profile_name", required=True, metavar="NAME|FILE", help="Limits to judge by.")
+@click.option(
+    "--device", default="nvidia", show_default=True, metavar="nvidia|mock:NAME|mock:PATH", help="What to measure."
+)
+@click.option("--plan", default="acceptance", show_default=True, help="One of the profile's plans.")
+@click.option("--only", multiple=True, metavar="CHECK", help="Only this check (repeatable); the rest is not measured.")
+@click.option("--skip", multiple=True, metavar="CHECK", help="Leave this check out (repeatable).")
+@click.option("--fault", "faults", multiple=True, metavar="NAME[:key=value,…]", help="Simulate a fault (mock only).")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=None, help="Of the simulation (mock only).")
+@click.option("--real-time", is_flag=True, help="Play the simulation at the pace of real time (mock only).")
+@click.option("--out", type=click.Path(path_type=Path), help="Result directory  [default: gpuaccept-NODE-TIME]")
+@click.option("--deadline", metavar="DURATION", help="End in this time with what was measured: 20s, 30m, 2h.")
+@click.option("--key", type=click.Path(path_type=Path), help="Sign with this key instead of the node's own.")
+@click.option("--checks", "checks_dir", type=click.Path(path_type=Path), help="A directory with the site's own checks.")
+@click.option("--quiet", is_flag=True, help="No progress; the answer only.")
+@format_option
+def run(
+    profile_name: str,
+    device: str,
+    plan: str,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    faults: tuple[str, ...],
+    seed: int | None,
+    real_time: bool,
+    out: Path | None,
+    deadline: str | None,
+    key: Path | None,
+    checks_dir: Path | None,
+    quiet: bool,
+    output: str,
+) -> int:
+    """Measure this node, judge it, and issue a signed record and certificate.
+
+    Exit codes: 0 accepted, 5 rejected, 3 not decided, 2 usage or profile error, 130 interrupted.
+    """
+    from gpuaccept import acceptance
+    from gpuaccept.ambient import Ambient
+    from gpuaccept.certificate import text
+    from gpuaccept.cli import progress
+    from gpuaccept.device.open import DeviceSpec
+    from gpuaccept.errors import UsageError
+    from gpuaccept.profile.load import load_profile
+
+    if not device.startswith("mock:"):
+        for given, option in ((faults, "--fault"), (seed is not None, "--seed"), (real_time, "--real-time")):
+            if given:
+                raise UsageError(f"{option} is for simulated devices", "add --device mock:hgx-b200")
+    ambient = Ambient()
+    request = acceptance.Request(
+        profile=load_profile(profile_name),
+        spec=DeviceSpec(device=device, seed=seed or 0, faults=faults, real_time=real_time),
+        plan=plan,
+        only=only,
+        skip=skip,
+        out=out or Path(f"gpuaccept-{_node_name(device, ambient)}-{ambient.utc().replace(':', '')}"),
+        deadline_s=seconds(deadline, "--deadline") if deadline else None,
+        checks_dir=checks_dir,
+        key=key,
+    )
+    clock = acceptance.Clock(ambient, request.deadline_s)
+    _stop_on_signals(clock)
+    watching = progress.observer(quiet)
+    try:
+        accepted = acceptance.run_node(request, ambient, watching, clock)
+    finally:
+        progress.close(watching)
+    assert request.out is not None
+    if output == "json":
+        import msgspec
+
+        summary = msgspec.json.decode(text.summary_json(accepted.statement))
+        emit("run", {**summary, "exit_code": accepted.exit_code, "out": str(request.out)})
+    else:
+        click.echo(text.summary(accepted.statement).rstrip())
+        click.echo(f"\nrecord       {safe(str(request.out / 'record.json'))}")
+        click.echo(f"certificate  {safe(str(request.out / 'certificate.html'))}")
+    return accepted.exit_code
+
+
+def _node_name(device: str, ambient: object) -> str:
+    from gpuaccept.ambient import Ambient
+
+    assert isinstance(ambient, Ambient)
+    name = Path(device.removeprefix("mock:")).stem if device.startswith("mock:") else ambient.hostname()
+    return "".join(char if char.isalnum() or char in "-_" else "-" for char in name)[:60] or "node"
+
+
+def _stop_on_signals(clock: object) -> None:
+    """Ctrl-C and SIGTERM end the run with a readable record; a second Ctrl-C ends it without."""
+    from gpuaccept.acceptance import Clock
+
+    assert isinstance(clock, Clock)
+    began = time.monotonic()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if clock.asked:
+            raise KeyboardInterrupt
+        name = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}.get(signal.Signals(number), str(number))
+        clock.stop(f"stopped by {name} after {time.monotonic() - began:.0f} s")
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
