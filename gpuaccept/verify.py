@@ -1,0 +1,317 @@
+"""Judging a record or page again from its own bytes: signatures, shape, verdicts, series, and the page itself."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from gpuaccept import errors
+from gpuaccept.data import Decision, Evidence, Judgement, Profile, Statement, Value
+from gpuaccept.errors import EvidenceError, UsageError
+from gpuaccept.record import envelope, shape
+from gpuaccept.record.difference import first_difference, series_difference
+from gpuaccept.record.trust import Trust, read_trust
+
+PAGE_LIMIT_BYTES = 64 << 20
+SERIES_FILE = "series.json.gz"
+_MALFORMED = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RecursionError)
+"""What code that expects sensible evidence may raise on a record that a hostile signer made up."""
+
+EXIT_CODES: dict[Decision, int] = {
+    "accepted": errors.EXIT_ACCEPTED,
+    "accepted with concession": errors.EXIT_ACCEPTED,
+    "rejected": errors.EXIT_REJECTED,
+    "not decided": errors.EXIT_NOT_DECIDED,
+}
+
+
+class Verification(Value, frozen=True, kw_only=True):
+    """What was found out about one file. `decision` is the record's own, confirmed where `valid`."""
+
+    file: str
+    valid: bool
+    exit_code: int
+    decision: Decision | None
+    reason: str
+    """The judgement's reason for its decision."""
+    problems: tuple[str, ...]
+    """Why it is not valid."""
+    checked: tuple[str, ...]
+    notes: tuple[str, ...]
+    """What was not checked, and what else the reader has to know."""
+    signers: tuple[str, ...]
+    series: Literal["match", "differ", "absent"]
+    page: Literal["exact", "differs", "none"]
+    """`none`: the file is a record, not a page."""
+    simulated: bool
+    certificate_id: str
+    node: str
+    plan: str
+    profile: str
+    profile_sha256: str
+    record_sha256: str
+    rejudged: Decision | None = None
+    """The decision by the profile that the verifier gave."""
+    rejudged_by: str = ""
+
+
+@dataclass
+class _Findings:
+    problems: list[str] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    signers: list[str] = field(default_factory=list)
+    series: Literal["match", "differ", "absent"] = "absent"
+    page: Literal["exact", "differs", "none"] = "none"
+
+
+def verify_path(
+    path: Path,
+    *,
+    at: str,
+    trust: Path | Trust | None = None,
+    integrity_only: bool = False,
+    allow_simulated: bool = False,
+    profile: Profile | None = None,
+    require_series: bool = False,
+) -> Verification:
+    """Check a record or certificate, offline. `at` is now (RFC 3339, UTC).
+
+    Raises UsageError where the file, the trust file or a combination of options can't be used; whatever is wrong with
+    the evidence itself stands in the result, with exit code 4.
+    """
+    if trust is not None and integrity_only:
+        raise UsageError("--trust and --integrity-only exclude each other", "drop one of them")
+    if isinstance(trust, Path):
+        trust = read_trust(trust)
+    found = _Findings()
+    try:
+        data = _read(path)
+        page, record = (data, _extract(data)) if _is_page(data) else (None, data)
+        opened = envelope.open_record(record)
+    except EvidenceError as error:
+        return _unreadable(path, str(error))
+    found.checked.append("signature and canonical bytes")
+    statement = opened.statement
+    evidence = statement.predicate.evidence
+    _check_signers(found, opened, trust, integrity_only)
+    _check_simulated(found, statement, allow_simulated)
+    found.problems += shape.problems(statement)
+    if found.problems:
+        found.notes.append("the evidence was not judged again, since the record is not in order")
+    else:
+        _check_judgement(found, statement)
+        _check_series(found, evidence, path.parent / SERIES_FILE, require_series)
+        _check_page(found, opened, page)
+    if shape.TIME.fullmatch(evidence.ended_at) and evidence.ended_at > at:
+        found.notes.append(f"the run ended at {evidence.ended_at}, which is later than now ({at})")
+    if not evidence.complete:
+        found.notes.append(f"the run is incomplete: {envelope.printable(evidence.incomplete_reason)}")
+    rejudged = _judge(found, _by_profile(evidence, profile)) if profile and not found.problems else None
+    return _verification(path, found, opened, rejudged, profile)
+
+
+def worst_exit_code(codes: list[int]) -> int:
+    """Over several records: 4 if any, else 5, else 3, else 0."""
+    order = (errors.EXIT_EVIDENCE, errors.EXIT_REJECTED, errors.EXIT_NOT_DECIDED)
+    return next((code for code in order if code in codes), errors.EXIT_ACCEPTED)
+
+
+def _read(path: Path) -> bytes:
+    if not path.exists():
+        raise UsageError(f"there is no file {path}", "name a record.json or certificate.html")
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory", "name the record.json or certificate.html in it")
+    try:
+        with path.open("rb") as file:
+            data = file.read(PAGE_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise EvidenceError(f"the file can't be read: {error.strerror}") from None
+    if len(data) > PAGE_LIMIT_BYTES:
+        raise EvidenceError(f"the file is larger than {PAGE_LIMIT_BYTES >> 20} MiB")
+    return data
+
+
+def _is_page(data: bytes) -> bool:
+    return data[:1] != b"{"
+
+
+def _extract(page: bytes) -> bytes:
+    from gpuaccept.certificate.html import extract
+
+    return extract(page)[0]
+
+
+def _check_signers(found: _Findings, opened: envelope.Opened, trust: Trust | None, integrity_only: bool) -> None:
+    """Whom the signatures are by: the trust file alone says that, never the record."""
+    for role, key in opened.signers:
+        if trust is None:
+            found.signers.append(f"{role}: unknown (key sha256:{key.keyid})")
+            continue
+        try:
+            entry = trust.vouch(role, key, opened.statement.predicate.evidence.ended_at)
+        except EvidenceError as error:
+            found.signers.append(f"{role}: not trusted (key sha256:{key.keyid})")
+            found.problems.append(error.fact)
+        else:
+            found.signers.append(f"{role}: {entry.person}, {entry.organisation} (key sha256:{key.keyid})")
+    if trust is not None:
+        if not any(role == "node" for role, _ in opened.signers):
+            found.problems.append("no node key signed the record")
+        found.checked.append(f"signers against {trust.file}")
+    elif integrity_only:
+        found.notes.append("who signed was not checked (--integrity-only): anyone can make a record with a new key")
+    else:
+        found.problems.append("the signer is unknown: give the buyer's --trust FILE, or --integrity-only")
+
+
+def _check_simulated(found: _Findings, statement: Statement, allow_simulated: bool) -> None:
+    if statement.predicate.evidence.simulated is None:
+        return
+    if allow_simulated:
+        found.notes.append("SIMULATED: this record says nothing about any hardware")
+    else:
+        found.problems.append("the run was simulated: it says nothing about any hardware (see --allow-simulated)")
+
+
+def _check_judgement(found: _Findings, statement: Statement) -> None:
+    predicate = statement.predicate
+    judged = _judge(found, predicate.evidence)
+    if judged is None:
+        return
+    difference = first_difference(predicate.judgement, judged)
+    if difference:
+        found.problems.append(f"the stored judgement does not follow from the evidence: {difference}")
+    else:
+        samples = sum(len(one) for column in predicate.evidence.columns for one in column.samples)
+        found.checked.append(f"judgement, from {samples} raw samples")
+
+
+def _judge(found: _Findings, evidence: Evidence) -> Judgement | None:
+    from gpuaccept.judge import judge
+
+    try:
+        return judge(evidence)
+    except (errors.GpuacceptError, *_MALFORMED) as error:
+        found.problems.append(f"the evidence can't be judged: {envelope.printable(f'{type(error).__name__}: {error}')}")
+        return None
+
+
+def _check_series(found: _Findings, evidence: Evidence, path: Path, required: bool) -> None:
+    if not evidence.series_sha256:
+        found.notes.append("the run has no series")
+        return
+    if not path.is_file():
+        text = f"{SERIES_FILE} is not beside it: figures that come from series were taken from the record"
+        (found.problems if required else found.notes).append(text)
+        return
+    try:
+        difference = series_difference(evidence, path)
+    except (errors.GpuacceptError, OSError, *_MALFORMED) as error:
+        difference = envelope.printable(str(error)) or type(error).__name__
+    if difference:
+        found.series = "differ"
+        found.problems.append(f"series differ: {difference}")
+    else:
+        found.series = "match"
+        found.checked.append(f"{len(evidence.series)} series, and the figures that come from them")
+
+
+def _check_page(found: _Findings, opened: envelope.Opened, page: bytes | None) -> None:
+    if page is None:
+        return
+    from gpuaccept.certificate import html
+
+    template = opened.statement.predicate.template
+    _, page_template, _ = html.extract(page)
+    found.page = "differs"
+    if template != html.TEMPLATE or page_template != template:
+        found.problems.append(
+            f"the page's template {envelope.printable(page_template)} is not known to this version, "
+            "so what the page shows can't be checked; `gpuaccept render` makes a new page from the record"
+        )
+        return
+    try:
+        rendered = html.render(opened.statement, opened.envelope)
+    except (errors.GpuacceptError, *_MALFORMED) as error:
+        found.problems.append(f"the page can't be rendered: {envelope.printable(f'{type(error).__name__}: {error}')}")
+        return
+    if rendered != page:
+        found.problems.append(f"the page does not show what its record says: {_page_difference(page, rendered)}")
+        return
+    found.page = "exact"
+    found.checked.append("the page, byte for byte against its record")
+
+
+def _page_difference(page: bytes, rendered: bytes) -> str:
+    text = page.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").rstrip(b"\n")
+    if text == rendered.rstrip(b"\n"):
+        return "its line ends or its byte order mark were changed, its text was not; `gpuaccept render` mends that"
+    pairs = zip(page.split(b"\n"), rendered.split(b"\n"), strict=False)
+    line = next((number for number, (one, other) in enumerate(pairs, 1) if one != other), 0)
+    return f"it differs from line {line} on" if line else "it is cut short or continued"
+
+
+def _by_profile(evidence: Evidence, profile: Profile) -> Evidence:
+    """The same evidence under another profile, in the cohort that fits most of the node's GPUs."""
+    ids = [gpu.pci_device_id for gpu in evidence.node.gpus]
+    fitting = (c.name for c in profile.cohorts if 2 * sum(i in c.pci_device_ids for i in ids) > len(ids))
+    plan = msgspec.structs.replace(evidence.plan, cohort=next(fitting, ""))
+    return msgspec.structs.replace(evidence, profile=profile, plan=plan)
+
+
+def _verification(
+    path: Path, found: _Findings, opened: envelope.Opened, rejudged: Judgement | None, profile: Profile | None
+) -> Verification:
+    predicate = opened.statement.predicate
+    evidence = predicate.evidence
+    deciding = rejudged or predicate.judgement
+    return Verification(
+        file=str(path),
+        valid=not found.problems,
+        exit_code=errors.EXIT_EVIDENCE if found.problems else EXIT_CODES[deciding.decision],
+        decision=predicate.judgement.decision,
+        reason=envelope.printable(predicate.judgement.reason, 400),
+        problems=tuple(found.problems),
+        checked=tuple(found.checked),
+        notes=tuple(found.notes),
+        signers=tuple(found.signers),
+        series=found.series,
+        page=found.page,
+        simulated=evidence.simulated is not None,
+        certificate_id=envelope.printable(predicate.certificate_id),
+        node=envelope.printable(evidence.node.serial or evidence.node.host),
+        plan=evidence.plan.name,
+        profile=f"{evidence.profile.name} {envelope.printable(evidence.profile.version)}",
+        profile_sha256=hashlib.sha256(msgspec.json.encode(evidence.profile)).hexdigest(),
+        record_sha256=hashlib.sha256(opened.envelope).hexdigest(),
+        rejudged=rejudged.decision if rejudged else None,
+        rejudged_by=profile.name if profile else "",
+    )
+
+
+def _unreadable(path: Path, problem: str) -> Verification:
+    return Verification(
+        file=str(path),
+        valid=False,
+        exit_code=errors.EXIT_EVIDENCE,
+        decision=None,
+        reason="",
+        problems=(problem,),
+        checked=(),
+        notes=(),
+        signers=(),
+        series="absent",
+        page="none",
+        simulated=False,
+        certificate_id="",
+        node="",
+        plan="",
+        profile="",
+        profile_sha256="",
+        record_sha256="",
+    )
