@@ -1,0 +1,88 @@
+"""Arithmetic on series: the run and the verifier must come to the same figures."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuaccept import series
+from gpuaccept.data import SeriesGroup
+from gpuaccept.errors import EvidenceError
+
+finite = st.floats(min_value=-1e9, max_value=1e9)
+
+
+def group(values: tuple[float, ...], segments: tuple[int, ...] = (0,), step: float = 1.0) -> SeriesGroup:
+    return SeriesGroup(
+        subject="gpu/0",
+        names=("a.b",),
+        units=("W",),
+        segments=segments,
+        at_s=tuple(i * step for i in range(len(values))),
+        values=(values,),
+    )
+
+
+@given(st.lists(finite, min_size=1, max_size=700))
+def test_an_envelope_never_hides_a_sample(values: list[float]) -> None:
+    [summary] = series.summarise([group(tuple(values))])
+
+    assert min(summary.low) == summary.minimum == min(values)
+    assert max(summary.high) == summary.maximum == max(values)
+    assert len(summary.low) == min(len(values), series.BUCKETS)
+
+
+@given(st.lists(finite, min_size=2, max_size=50))
+def test_packing_is_lossless_and_deterministic(values: list[float]) -> None:
+    raw = series.encode([group(tuple(values))])
+
+    assert series.pack(raw) == series.pack(raw)
+    assert series.decode(series.unpack(series.pack(raw))) == (group(tuple(values)),)
+
+
+def test_a_bomb_is_not_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "FILE_LIMIT_BYTES", 1000)
+
+    with pytest.raises(EvidenceError, match="too large"):
+        series.unpack(series.pack(b"0" * 1001))
+
+
+@pytest.mark.parametrize("junk", [b"", b"x", series.pack(b"[]") + b"x", series.pack(b"[]")[:-3]])
+def test_junk_is_evidence_that_is_not_valid(junk: bytes) -> None:
+    with pytest.raises(EvidenceError):
+        series.unpack(junk)
+
+
+def test_a_mean_leaves_out_the_ramp() -> None:
+    ramp = (0.0,) * 30 + (900.0,) * 70
+    assert series.reduce(group(ramp), ramp, "mean") == 900.0
+
+
+def test_a_share_is_of_the_time_within_segments() -> None:
+    counter = (0.0, 1e9, 1e9, 2e9)
+    assert series.reduce(group(counter, (0, 2)), counter, "share") == 100.0
+
+
+def test_a_counter_that_ran_backwards_is_not_measured() -> None:
+    counter = (5.0, 3.0)
+    assert series.reduce(group(counter), counter, "difference") is None
+
+
+def test_a_slowing_load_shows_in_the_ratio_of_thirds() -> None:
+    steady = tuple(float(i) for i in range(90))
+    slowing = tuple(float(i) if i < 61 else 60 + (i - 60) * 0.9 for i in range(90))
+    assert series.reduce(group(steady), steady, "ratio_of_thirds") == pytest.approx(1.0)
+    assert series.reduce(group(slowing), slowing, "ratio_of_thirds") == pytest.approx(0.9, rel=0.01)
+
+
+def test_a_gap_between_segments_is_no_gap() -> None:
+    joined = SeriesGroup(
+        subject="gpu/0",
+        names=("a.b",),
+        units=("",),
+        segments=(0, 2),
+        at_s=(0.0, 1.0, 500.0, 502.0),
+        values=((1.0,) * 4,),
+    )
+    assert series.largest_gap(joined) == 2.0
