@@ -67,10 +67,10 @@ class Failed(Message, frozen=True, kw_only=True):
     remedy: str
 
 
-Any = Open | Opened | Perform | Block | Done | Failed
+AnyMessage = Open | Opened | Perform | Block | Done | Failed
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Any)
+_decoder = msgspec.msgpack.Decoder(AnyMessage)
 
 
 def pack(message: Message) -> bytes:
@@ -78,9 +78,10 @@ def pack(message: Message) -> bytes:
     return _encoder.encode(message)
 
 
-def unpack(data: bytes) -> Any:
+def unpack(data: bytes) -> AnyMessage:
     """The message that `pack` made these bytes from."""
-    return _decoder.decode(data)
+    message: AnyMessage = _decoder.decode(data)
+    return message
 
 
 class PulseBoard:
