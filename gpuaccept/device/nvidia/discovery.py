@@ -1,0 +1,79 @@
+"""Which GPU is which: one index in PCI order for what PCI, NVML and CUDA each number in their own way."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from gpuaccept.check import DeviceError, Unavailable
+from gpuaccept.device.nvidia.calls import Cuda, Nvml
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU of the node. `ordinal` is CUDA's, None where CUDA does not see it."""
+
+    index: int
+    handle: Any
+    ordinal: int | None
+    uuid: str
+    pci_bus_id: str
+    pci_device_id: str
+    pci_subsystem_id: str
+
+    @property
+    def pci_address(self) -> str:
+        """As sysfs writes it: 0000:1b:00.0."""
+        return sysfs_address(self.pci_bus_id)
+
+
+def find_gpus(nvml: Nvml, cuda: Cuda) -> tuple[Gpu, ...]:
+    """All GPUs that NVML can open, in PCI order. One that is lost is left out: it has no identity any more."""
+    ordinals = _ordinals(cuda)
+    found = []
+    for number in range(nvml.call(None, "nvmlDeviceGetCount")):
+        with suppress(DeviceError):
+            handle = nvml.call(None, "nvmlDeviceGetHandleByIndex", number)
+            pci = nvml.call(None, "nvmlDeviceGetPciInfo", handle)
+            found.append((sysfs_address(_text(pci.busId)), pci, handle, _uuid(nvml, handle)))
+    found.sort(key=lambda entry: entry[0])
+    return tuple(
+        Gpu(
+            index=index,
+            handle=handle,
+            ordinal=ordinals.get(address),
+            uuid=uuid,
+            pci_bus_id=_text(pci.busId),
+            pci_device_id=f"{pci.pciDeviceId >> 16:04X}",
+            pci_subsystem_id=f"{pci.pciSubSystemId >> 16:04X}",
+        )
+        for index, (address, pci, handle, uuid) in enumerate(found)
+    )
+
+
+def sysfs_address(bus_id: str) -> str:
+    """`00000000:1B:00.0` (NVML) and `0000:1B:00.0` (CUDA) as sysfs has it: `0000:1b:00.0`."""
+    domain, rest = bus_id.lower().split(":", 1)
+    return f"{int(domain, 16):04x}:{rest}"
+
+
+def _ordinals(cuda: Cuda) -> dict[str, int]:
+    found = {}
+    for ordinal in range(cuda.call(None, "cuDeviceGetCount")):
+        with suppress(DeviceError):
+            device = cuda.call(None, "cuDeviceGet", ordinal)
+            address = cuda.call(None, "cuDeviceGetPCIBusId", 32, device)
+            found[sysfs_address(_text(address))] = ordinal
+    return found
+
+
+def _uuid(nvml: Nvml, handle: Any) -> str:
+    uuid = nvml.read(None, "nvmlDeviceGetUUID", handle)
+    return "" if isinstance(uuid, Unavailable) else str(uuid)
+
+
+def _text(value: str | bytes) -> str:
+    """Text up to the first NUL: what follows in a C buffer is not text."""
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else value
+    return text.partition("\0")[0]

@@ -1,0 +1,258 @@
+"""The device protocol (gpuaccept.check.Node) over NVML and CUDA."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+import pynvml
+
+from gpuaccept import ambient
+from gpuaccept.check import (
+    CopyOperation,
+    DeviceError,
+    DeviceUnavailable,
+    EccCounters,
+    Engine,
+    Fabric,
+    Link,
+    LoadResult,
+    PairStatus,
+    Pulse,
+    Sensors,
+    Settings,
+    SweepKernel,
+    Transfer,
+    Unavailable,
+)
+from gpuaccept.data import GpuFacts, NodeFacts
+from gpuaccept.device.nvidia import telemetry
+from gpuaccept.device.nvidia.calls import Cuda, Nvml
+from gpuaccept.device.nvidia.compute import Compute
+from gpuaccept.device.nvidia.discovery import Gpu, find_gpus
+from gpuaccept.device.nvidia.host import Host
+from gpuaccept.device.nvidia.libraries import is_stub
+from gpuaccept.device.nvidia.sensors import sample_blocks
+from gpuaccept.errors import UsageError
+
+_NOT_YET = "not measured by this version"
+_OLDEST_CUDA = 12080
+"""The first driver with every entry point that the CUDA 13 bindings use here (cuEventElapsedTime_v2)."""
+_SYSTEM_NOT_READY = 802
+_NO_DEVICE = 100
+_STUB_ROOT = "GPUACCEPT_STUB_ROOT"
+"""Where /sys and /proc of the tests' machine lie. Read on the stub driver only, never on a real one."""
+
+
+def open_node(gpus: tuple[int, ...] | None, pulse: Pulse) -> NvidiaNode:
+    """Open NVML and CUDA. Raises DeviceUnavailable with one sentence and a remedy where that can't be done."""
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # hidden GPUs would shift every number
+    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    os.environ["CUDA_MODULE_LOADING"] = "EAGER"  # a lazy load waits for the stream that the start gate holds
+    os.environ["CUDA_PYTHON_DISABLE_MAJOR_VERSION_WARNING"] = "1"
+    nvml = _open_nvml(pulse)
+    cuda = _open_cuda(pulse)
+    found = find_gpus(nvml, cuda)
+    stub = is_stub(tuple(gpu.uuid for gpu in found))
+    host = Host(Path(os.environ.get(_STUB_ROOT, "/"))) if stub else Host()
+    if not found:
+        raise DeviceUnavailable("the NVIDIA driver finds no GPU on this machine", "run `gpuaccept doctor`")
+    unknown = [gpu for gpu in gpus or () if gpu >= len(found)]
+    if unknown:
+        raise UsageError(f"GPU {unknown[0]} does not exist: this node has GPUs 0 to {len(found) - 1}")
+    node = NvidiaNode(nvml, cuda, found, gpus, host, stub, pulse)
+    try:
+        node.check_driver()
+    except DeviceError as error:
+        raise DeviceUnavailable(error.name, "reboot the node, or unload and load the driver, then run again") from None
+    return node
+
+
+def _open_nvml(pulse: Pulse) -> Nvml:
+    nvml = Nvml(pulse)
+    try:
+        nvml.call(None, "nvmlInit")
+    except DeviceError as error:
+        if error.code == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
+            raise DeviceUnavailable(
+                "no NVIDIA driver on this machine (libnvidia-ml.so.1 not found)",
+                "install the driver, or try a simulated node: --device mock:hgx-b200",
+            ) from None
+        raise DeviceUnavailable(
+            f"the NVIDIA driver does not answer: {error.call} returned {error.code} ({error.name})",
+            "load the driver (modprobe nvidia), or run `gpuaccept doctor` to see what is missing",
+        ) from None
+    return nvml
+
+
+def _open_cuda(pulse: Pulse) -> Cuda:
+    cuda = Cuda(pulse)
+    try:
+        cuda.call(None, "cuInit", 0)
+        version = cuda.call(None, "cuDriverGetVersion")
+    except DeviceError as error:
+        raise _cuda_unavailable(error) from None
+    if version < _OLDEST_CUDA:
+        raise DeviceUnavailable(
+            f"the driver supports CUDA {version // 1000}.{version % 1000 // 10}; 12.8 or newer is needed",
+            "install driver 570 or newer",
+        )
+    return cuda
+
+
+def _cuda_unavailable(error: DeviceError) -> DeviceUnavailable:
+    if error.code == _SYSTEM_NOT_READY:
+        return DeviceUnavailable(
+            f"the GPUs are not ready: cuInit returned {error.code} ({error.name}), as without a fabric manager",
+            "start it (systemctl start nvidia-fabricmanager), wait until it has configured the switches, run again",
+        )
+    if error.code == _NO_DEVICE:
+        return DeviceUnavailable(
+            f"CUDA finds no GPU on this machine: cuInit returned {error.code} ({error.name})",
+            "run `gpuaccept doctor`",
+        )
+    if error.name == "not in this driver":
+        return DeviceUnavailable(
+            "no NVIDIA compute driver on this machine (libcuda.so.1 not found, or too old)",
+            "install the driver's compute libraries (libnvidia-compute, driver 570 or newer)",
+        )
+    return DeviceUnavailable(
+        f"CUDA can't be used: {error.call} returned {error.code} ({error.name})", "run `gpuaccept doctor`"
+    )
+
+
+class NvidiaNode:
+    """See gpuaccept.check.Node. Contexts are made at the first measurement on a GPU, so telemetry holds no memory."""
+
+    def __init__(
+        self,
+        nvml: Nvml,
+        cuda: Cuda,
+        found: tuple[Gpu, ...],
+        gpus: tuple[int, ...] | None,
+        host: Host,
+        stub: bool,
+        pulse: Pulse,
+    ) -> None:
+        self._nvml, self._cuda, self._found, self._host, self._stub, self._pulse = nvml, cuda, found, host, stub, pulse
+        self._gpus = tuple(gpu.index for gpu in found) if gpus is None else gpus
+        self._compute: dict[int, Compute] = {}
+
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        return self._gpus
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def check_driver(self) -> None:
+        """Raise DeviceError where the loaded kernel module is not the one that NVML speaks of: nothing is what it
+        seems then. The stub has no kernel module."""
+        loaded, said = self._host.driver_version(), self._nvml.call(None, "nvmlSystemGetDriverVersion")
+        if not self._stub and loaded != said:
+            module = f"is {loaded}" if loaded else "is not loaded (/proc/driver/nvidia/version is missing)"
+            raise DeviceError(
+                "nvmlSystemGetDriverVersion",
+                0,
+                f"the driver does not match: NVML says {said}, the kernel module {module}",
+            )
+
+    def facts(self) -> NodeFacts:
+        self.check_driver()
+        version = self._nvml.call(None, "nvmlSystemGetCudaDriverVersion_v2")
+        self._pulse(None, "nv-fabricmanager --version")
+        fabric_manager = self._host.fabric_manager_version()
+        return NodeFacts(
+            host=ambient.Ambient().hostname(),
+            serial=self._host.serial(),
+            boot_id=ambient.boot_id(),
+            kernel=ambient.kernel(),
+            operating_system=ambient.operating_system(),
+            driver_version=self._nvml.call(None, "nvmlSystemGetDriverVersion"),
+            nvml_version=self._nvml.call(None, "nvmlSystemGetNVMLVersion"),
+            cuda_driver_version=f"{version // 1000}.{version % 1000 // 10}",
+            fabric_manager_version=fabric_manager,
+            numa_nodes=self._host.numa_nodes(),
+            gpu_count_pci=len(self._host.pci_gpus()),
+            gpu_count_nvml=len(self._found),
+            gpu_count_cuda=self._cuda.call(None, "cuDeviceGetCount"),
+            gpus=self._identities(),
+        )
+
+    def _identities(self) -> tuple[GpuFacts, ...]:
+        """Of all GPUs that still answer: one that was lost since is missing here, and in no other's place."""
+        identities = []
+        for gpu in self._found:
+            with suppress(DeviceError):
+                identities.append(telemetry.gpu_facts(self._nvml, self._cuda, gpu))
+        return tuple(identities)
+
+    def settings(self, gpu: int) -> Settings:
+        return telemetry.settings(self._nvml, self._found[gpu])
+
+    def ecc(self, gpu: int) -> EccCounters:
+        return telemetry.ecc(self._nvml, self._found[gpu])
+
+    def links(self, gpu: int) -> tuple[Link, ...]:
+        return telemetry.links(self._nvml, self._found[gpu])
+
+    def fabric(self, gpu: int) -> Fabric:
+        return telemetry.fabric(self._nvml, self._found[gpu])
+
+    def pair(self, gpu: int, peer: int) -> PairStatus:
+        return telemetry.pair(self._nvml, self._found[gpu], self._found[peer])
+
+    def memory_sweep(self, gpu: int, kernel: SweepKernel, buffer_bytes: int, passes: int, seed: int) -> Transfer:
+        return self._computing(gpu).sweep(kernel, buffer_bytes, passes, seed)
+
+    def host_copy(
+        self,
+        gpu: int,
+        direction: Literal["host_to_device", "device_to_host"],
+        buffer_bytes: int,
+        passes: int,
+        seed: int,
+    ) -> Transfer:
+        return self._computing(gpu).host_copy(direction, buffer_bytes, passes, seed)
+
+    def peer_copies(
+        self,
+        pairs: Sequence[tuple[int, int]],
+        operation: CopyOperation,
+        engine: Engine,
+        bidirectional: bool,
+        buffer_bytes: int,
+        passes: int,
+        seed: int,
+    ) -> tuple[Transfer | Unavailable, ...]:
+        return (Unavailable("peer_copies", 0, _NOT_YET),) * len(pairs)
+
+    def load_begin(self, gpu: int, seed: int) -> None:
+        raise DeviceError("load_begin", 0, _NOT_YET, gpu)
+
+    def load_end(self, gpu: int) -> LoadResult:
+        raise DeviceError("load_end", 0, _NOT_YET, gpu)
+
+    def sensors(
+        self, gpus: Sequence[int], seconds: float, interval: float
+    ) -> Iterator[dict[int, Sensors | Unavailable]]:
+        return sample_blocks(self._nvml, [self._found[gpu] for gpu in gpus], self, seconds, interval)
+
+    def close(self) -> None:
+        for compute in self._compute.values():
+            compute.close()
+        self._compute.clear()
+        with suppress(DeviceError):
+            self._nvml.call(None, "nvmlShutdown")
+
+    def _computing(self, gpu: int) -> Compute:
+        if gpu not in self._compute:
+            self._compute[gpu] = Compute(self._cuda, self._found[gpu], self._host, self._pulse)
+        return self._compute[gpu]

@@ -1,0 +1,56 @@
+// Lets a .cu file compile for the host: CUDA's keywords and built-ins over ordinary memory, one thread after the other.
+// Not covered: threads that wait for each other, inline PTX, mma, extern __shared__. Kernels keep those under
+// #ifdef __CUDA_ARCH__ with a plain twin beside it.
+#pragma once
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+struct uint3 { unsigned x, y, z; };
+struct dim3 { unsigned x, y, z; };
+static uint3 threadIdx, blockIdx;
+static dim3 blockDim, gridDim;
+
+#define __global__
+#define __device__
+#define __restrict__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+
+template <class T, class U> T atomicAdd(T *p, U v) { T old = *p; *p = old + (T)v; return old; }
+
+namespace stub {
+using Kernel = std::function<void(void **)>;
+inline std::map<std::string, Kernel> &kernels() { static std::map<std::string, Kernel> k; return k; }
+struct Register {
+    template <class... A> Register(const char *name, void (*f)(A...)) {
+        kernels()[name] = [f](void **a) { call(f, a, std::index_sequence_for<A...>{}); };
+    }
+    template <class... A, size_t... I> static void call(void (*f)(A...), void **a, std::index_sequence<I...>) {
+        f(*static_cast<std::remove_cv_t<A> *>(a[I])...);
+    }
+};
+}  // namespace stub
+
+// What the stub driver calls (by dlsym).
+extern "C" __attribute__((visibility("default"))) int stub_kernel_known(const char *name) {
+    return stub::kernels().count(name) > 0;
+}
+extern "C" __attribute__((visibility("default"))) void stub_kernel_run(const char *name, const unsigned g[3],
+                                                                      const unsigned b[3], void **args) {
+    static std::mutex one_at_a_time;                 // the built-ins are globals
+    std::lock_guard<std::mutex> lock(one_at_a_time);
+    const stub::Kernel &kernel = stub::kernels().at(name);
+    gridDim = {g[0], g[1], g[2]};
+    blockDim = {b[0], b[1], b[2]};
+    for (blockIdx.z = 0; blockIdx.z < g[2]; blockIdx.z++)
+        for (blockIdx.y = 0; blockIdx.y < g[1]; blockIdx.y++)
+            for (blockIdx.x = 0; blockIdx.x < g[0]; blockIdx.x++)
+                for (threadIdx.z = 0; threadIdx.z < b[2]; threadIdx.z++)
+                    for (threadIdx.y = 0; threadIdx.y < b[1]; threadIdx.y++)
+                        for (threadIdx.x = 0; threadIdx.x < b[0]; threadIdx.x++) kernel(args);
+}

@@ -1,0 +1,91 @@
+/* What both stub libraries share: one text file of `key=value` lines (path in $STUB_STATE) drives them.
+ *
+ *   gpu0.temperature=45        a value that a query returns (every key has a default)
+ *   fault.cuMemcpyDtoDAsync_v2=719     every call of that entry point returns 719
+ *   fault.cuLaunchKernel=719@3         only the third call in this process
+ *   fault.cuStreamSynchronize=hang     never returns
+ *   gpu2.fault.cuMemAlloc_v2=2         the same, for one GPU only
+ *   gpu2.lost=1                        every call on that GPU fails from now on
+ *   flip.bw_copy=1.4096.3              after each launch of bw_copy: allocation 1, byte 4096, bit 3 is inverted
+ *   copy=none | displaced              copies report success, and move nothing, or the data from 256 bytes further on
+ *
+ * The file is read again at each call, so that a test can change it while the program under test runs.
+ * $STUB_LOG names a file to which every entry point called (and every one asked for in vain) is appended. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_GPUS 16
+
+/* How the program under test knows that nothing here is real. */
+__attribute__((visibility("default"))) const char gpuaccept_stub[] = "a stub driver of gpuaccept's tests";
+
+static void stub_log(const char *what, const char *name) {
+    const char *path = getenv("STUB_LOG");
+    FILE *f = path ? fopen(path, "a") : NULL;
+    if (f) { fprintf(f, "%s %s\n", what, name); fclose(f); }
+}
+
+static const char *state(char *value, size_t size, const char *key) {
+    const char *path = getenv("STUB_STATE");
+    FILE *f = path ? fopen(path, "r") : NULL;
+    char line[512];
+    size_t n = strlen(key);
+    const char *found = NULL;
+    while (f && fgets(line, sizeof line, f))
+        if (!strncmp(line, key, n) && line[n] == '=') {
+            line[strcspn(line, "\n")] = 0;
+            snprintf(value, size, "%s", line + n + 1);
+            found = value;                       /* the last line wins: a test may append */
+        }
+    if (f) fclose(f);
+    return found;
+}
+
+static const char *text(char *out, size_t size, int gpu, const char *key, const char *fallback) {
+    char k[128];
+    snprintf(k, sizeof k, "gpu%d.%s", gpu, key);
+    if (state(out, size, k) || state(out, size, key)) return out;
+    snprintf(out, size, "%s", fallback);
+    return out;
+}
+
+static long long num(int gpu, const char *key, long long fallback) {
+    char b[64];
+    return text(b, sizeof b, gpu, key, "")[0] ? strtoll(b, NULL, 0) : fallback;
+}
+
+static int gpu_count(void) { return (int)num(0, "gpus", 8); }
+
+/* PCI buses of eight GPUs behind four switches. Invented, in the shape of an HGX node. */
+static unsigned bus_of(int gpu) {
+    static const unsigned buses[] = {0x1B, 0x43, 0x52, 0x61, 0x9D, 0xC3, 0xD1, 0xDF};
+    return (unsigned)num(gpu, "bus", gpu < 8 ? buses[gpu] : 0xE0 + gpu);
+}
+
+/* UUIDs of this pattern are never accepted as real (gpuaccept/device/nvidia/stub.py). */
+static void uuid_of(int gpu, unsigned char bytes[16]) {
+    for (int i = 0; i < 16; i++) bytes[i] = i % 2 ? 0xAB : 0x57;
+    bytes[15] = (unsigned char)gpu;
+}
+
+/* Called first by every entry point: log it, then the fault that the state file asks for (0: none). */
+static int enter(const char *function, int gpu) {
+    static struct { char name[64]; long calls; } seen[256];
+    char key[96], b[64];
+    int i = 0;
+    stub_log("call", function);
+    while (i < 255 && seen[i].name[0] && strcmp(seen[i].name, function)) i++;
+    snprintf(seen[i].name, sizeof seen[i].name, "%s", function);
+    long call = ++seen[i].calls;
+    snprintf(key, sizeof key, "fault.%s", function);
+    if (!text(b, sizeof b, gpu, key, "")[0]) return 0;
+    char *at = strchr(b, '@');
+    if (at && atol(at + 1) != call) return 0;
+    if (!strncmp(b, "hang", 4)) for (;;) pause();
+    return atoi(b);
+}
