@@ -1,0 +1,1 @@
+"""The certificate: a page, and plain text, made from a signed statement and from nothing else."""

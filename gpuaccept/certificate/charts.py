@@ -1,0 +1,150 @@
+"""Geometry of the certificate's drawings, in percent or in a 1000 x 100 box that the page stretches.
+
+Everything here is made from numbers only, so it is safe inside an attribute; text stands outside stretched boxes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from markupsafe import Markup
+
+from gpuaccept.data import SeriesSummary
+
+LINE = 33.3
+"""Where the limit stands in every plot, % from the left; right of it is good, whichever way the metric runs."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One metric against its limit: judged value and U of one subject, and ticks of the others. All in percent."""
+
+    at: str
+    low: str
+    width: str
+    verdict: str
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Band:
+    """Lowest to highest of a series over GPUs, the middle of it, and the extremes."""
+
+    area: Markup
+    middle: Markup
+    minimum: float
+    maximum: float
+
+
+def span_of(limit: float, values: Iterable[float], sign: int) -> tuple[float, bool]:
+    """The distance from the limit to the right edge, and whether it is not the usual 10 % of the limit."""
+    usual = abs(limit) * 0.10
+    farthest = max((sign * (value - limit) for value in values), default=0.0)
+    if usual > 0 and farthest <= usual:
+        return usual, False
+    return _nice(max(farthest, 1e-9)), True
+
+
+def interval(
+    limit: float, sign: int, span: float, value: float, uncertainty: float, verdict: str, others: Sequence[float] = ()
+) -> Interval:
+    """Positions of a value y ± U, and of the other subjects, against a limit. `sign` is −1 where less is better."""
+
+    def at(v: float) -> float:
+        return min(99.0, max(1.0, LINE + sign * (v - limit) / span * (100 - LINE)))
+
+    low, high = sorted((at(value - uncertainty), at(value + uncertainty)))
+    return Interval(
+        _percent(at(value)),
+        _percent(low),
+        _percent(max(high - low, 0.8)),
+        verdict,
+        tuple(sorted({_percent(at(other)) for other in others}, key=float)),
+    )
+
+
+def band(summaries: Sequence[SeriesSummary], low: float, high: float) -> Band:
+    """One closed path around all given series, on a common axis of samples: a dip of one sample stays visible.
+
+    A series that ended early (a GPU that was lost) takes part only up to where it ended.
+    """
+    longest = max(summary.count for summary in summaries)
+    parts = max(len(summary.low) for summary in summaries)
+    lows: list[list[float]] = [[] for _ in range(parts)]
+    highs: list[list[float]] = [[] for _ in range(parts)]
+    for summary in summaries:
+        length = summary.count / longest * parts
+        for i in range(min(parts, math.ceil(length))):
+            k = min(len(summary.low) - 1, int(i * len(summary.low) / length))
+            lows[i].append(summary.low[k])
+            highs[i].append(summary.high[k])
+    x = [round(i * 1000 / max(1, parts - 1)) for i in range(parts)]
+
+    def y(value: float) -> str:
+        return _short(100 - (min(max(value, low), high) - low) / ((high - low) or 1.0) * 100)
+
+    top = "L".join(f"{a} {y(max(v))}" for a, v in zip(x, highs, strict=True))
+    bottom = "L".join(f"{a} {y(min(v))}" for a, v in reversed(list(zip(x, lows, strict=True))))
+    middles = [median([(a + b) / 2 for a, b in zip(u, v, strict=True)]) for u, v in zip(lows, highs, strict=True)]
+    middle = "L".join(f"{a} {y(v)}" for a, v in zip(x, middles, strict=True))
+    return Band(
+        Markup(f"M{top}L{bottom}Z"),
+        Markup(f"M{middle}"),
+        min(summary.minimum for summary in summaries),
+        max(summary.maximum for summary in summaries),
+    )
+
+
+def axis(low: float, high: float, marks: Sequence[float] = ()) -> tuple[float, float, tuple[float, ...]]:
+    """Bottom, top and two to four round ticks of a value axis that shows `low` to `high` and every mark."""
+    low, high = min([low, *marks]), max([high, *marks])
+    room = (high - low) or max(1.0, abs(high) * 0.1)
+    step = _nice(room / 2.5)
+    bottom = low - 0.08 * room
+    top = high + 0.08 * room
+    first = math.ceil(bottom / step)
+    return bottom, top, tuple(i * step for i in range(first, first + 6) if bottom <= i * step <= top)
+
+
+def height(value: float, low: float, high: float) -> str:
+    """Position of a value on a vertical axis, % from the top."""
+    return _percent(100 - (value - low) / ((high - low) or 1.0) * 100)
+
+
+def squares(places: Iterable[int], per_group: int, total: int) -> Markup:
+    """One path of cells at these places of a strip 1000 wide and 100 high; a gap parts each group from the next."""
+    groups = max(1, math.ceil(total / max(1, per_group)))
+    pitch = 1000 / (total + 0.8 * (groups - 1) or 1)
+    out = []
+    for place in places:
+        x = pitch * (place + 0.8 * (place // max(1, per_group)))
+        out.append(f"M{_short(x + pitch * 0.16)} 18h{_short(pitch * 0.68)}v64h-{_short(pitch * 0.68)}z")
+    return Markup("".join(out))
+
+
+def threads(places: Iterable[int], total: int, top: float, bottom: float) -> Markup:
+    """Vertical lines at these places of `total`, in a 1000 x 100 box, from `top` to `bottom`."""
+    return Markup("".join(f"M{thread_x(place, total) * 10:.0f} {_short(top)}V{_short(bottom)}" for place in places))
+
+
+def thread_x(place: int, total: int) -> float:
+    """Where link `place` of `total` leaves its GPU, %."""
+    return 50.0 if total < 2 else round(8 + place * 84 / (total - 1), 2)
+
+
+def _nice(value: float) -> float:
+    """The next 1, 2, 2.5 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next((m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= value * 0.999999), 10 * power)
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _short(value: float) -> str:
+    text = f"{value:.1f}"
+    return text[:-2] if text.endswith(".0") else text

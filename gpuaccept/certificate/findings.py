@@ -1,0 +1,166 @@
+"""The failure sheet: what to do about each part, in the order to work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from gpuaccept.certificate import charts
+from gpuaccept.certificate.lookup import Lookup, words
+from gpuaccept.certificate.node import places
+from gpuaccept.certificate.numbers import Quantity, as_float, number, quantity, requirement
+from gpuaccept.certificate.results import plot
+from gpuaccept.certificate.words import WHO
+from gpuaccept.data import Cause, Finding, Part, Result
+
+DETAILED = 12
+"""Findings that are written out; the others stand in the list only."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One place of the board in the small map beside a finding."""
+
+    x: int
+    y: int
+    text: str
+    here: bool
+
+
+@dataclass(frozen=True)
+class Map:
+    """Where the part sits."""
+
+    spots: tuple[Spot, ...]
+    width: int
+    height: int
+    description: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One finding as the sheet shows it. `part` is label -> text; `codes` says which of them are identifiers."""
+
+    nr: int
+    result: Result
+    title: str
+    subject: str
+    slot: str
+    serial: str
+    map: Map | None
+    part: tuple[tuple[str, str, bool], ...]
+    value: Quantity
+    requirement: str
+    source: str
+    metric: str
+    plot: charts.Interval | None
+    gist: str
+    cause: Cause
+    who: str
+    action: str
+    advice: tuple[str, ...]
+    evidence: tuple[str, ...]
+
+
+def items(look: Lookup) -> tuple[Item, ...]:
+    """Every finding, in the judgement's order."""
+    return tuple(_item(look, nr, finding) for nr, finding in enumerate(look.judgement.findings, 1))
+
+
+def place_of(part: Part) -> tuple[tuple[str, str, bool], ...]:
+    """Everything known of where a part is and what it is: (label, text, is an identifier)."""
+    rows = [("Part", _name(part), False)]
+    if part.slot:
+        rows.append(("Slot", part.slot, False))
+    if part.module_id is not None:
+        rows.append(("Module", str(part.module_id), False))
+    rows += [(label, text, True) for label, text in (("Serial", part.serial), ("Bus", part.pci_bus_id)) if text]
+    return tuple(rows)
+
+
+def _item(look: Lookup, nr: int, finding: Finding) -> Item:
+    limit, subject = look.limits.get(finding.limit), finding.part.subject
+    drawn = plot(look, limit, subject) if limit is not None else None
+    return Item(
+        nr=nr,
+        result=finding.result,
+        title=finding.title,
+        subject=words(subject),
+        slot=finding.part.slot,
+        serial=finding.part.serial,
+        map=_map(look, finding.part),
+        part=place_of(finding.part),
+        value=quantity(finding.value, finding.expanded_uncertainty, finding.unit),
+        requirement=finding.requirement,
+        source=f"{limit.source}: {limit.reference}" if limit else "",
+        metric=finding.metric,
+        plot=drawn[0] if drawn else None,
+        gist=finding.reason,
+        cause=finding.cause,
+        who=WHO[finding.cause],
+        action=finding.action,
+        advice=finding.advice,
+        evidence=_evidence(look, finding),
+    )
+
+
+def _evidence(look: Lookup, finding: Finding) -> tuple[str, ...]:
+    """What the record says beside the leading verdict: the other GPUs, the part's other misses, events."""
+    subject, lines = finding.part.subject, []
+    values, estimate = look.values(finding.metric), look.estimates.get(finding.metric, {}).get(subject)
+    rest = [value for other, value in values.items() if other != subject]
+    own = as_float(finding.value)
+    if len(rest) > 1 and own is not None and median(rest) != 0:
+        middle, metric = median(rest), look.declared.get(finding.metric)
+        kind = {"gpu": "GPUs", "link": "links", "pair": "pairs"}.get(metric.subject if metric else "", "subjects")
+        text = quantity(middle, None if middle.is_integer() else abs(middle) / 1e4, finding.unit)
+        lines.append(
+            f"Median of the other {len(rest)} {kind}: {text.value} {text.unit}".rstrip()
+            + f"; this one is {number(100 * (own - middle) / abs(middle), 1)} % off it."
+        )
+    if estimate is not None and estimate.n > 1:
+        low, high = quantity(estimate.minimum, None, ""), quantity(estimate.maximum, None, finding.unit)
+        lines.append(f"{estimate.n} samples in {estimate.visits} visits, lowest {low.value}, highest {high}.")
+    for name in finding.also:
+        other = look.limits.get(name)
+        if other is None:
+            continue
+        verdict = look.missed.get((name, subject)) or next(
+            (v for (key, _), v in sorted(look.missed.items()) if key == name), None
+        )
+        if verdict is not None:
+            value = quantity(verdict.value, verdict.expanded_uncertainty, other.unit)
+            where = "" if verdict.subject == subject else f" ({words(verdict.subject)})"
+            lines.append(f"Also {verdict.result}: {other.metric}{where} {value}, limit {requirement(other)}.")
+    lines += [
+        f"Event at {event.at_s:.1f} s: {event.text}"
+        for event in look.evidence.events
+        if event.subject == subject or (finding.part.gpu is not None and event.subject == f"gpu/{finding.part.gpu}")
+    ][:4]
+    return tuple(lines)
+
+
+def _name(part: Part) -> str:
+    text = words(part.subject)
+    return text if not part.name or part.name in text else f"{text} ({part.name})"
+
+
+def _map(look: Lookup, part: Part) -> Map | None:
+    """The board with the part's place filled; None where the finding is about the whole node."""
+    spots = places(look)
+    if part.gpu is None and part.module_id is None:
+        return None
+    columns = 4 if len(spots) <= 16 else 9
+    drawn, name = [], ""
+    for k, (slot, module, gpu) in enumerate(spots):
+        here = (gpu is not None and gpu.index == part.gpu) or (
+            gpu is None and module is not None and module == part.module_id
+        )
+        across = gpu is not None and gpu.index == part.peer
+        name = slot or (f"GPU {gpu.index}" if gpu else "") if here else name
+        text = str(gpu.index) if gpu is not None else "?"
+        drawn.append(Spot(2 + k % columns * 33, 2 + k // columns * 36, text, here or across))
+    if not any(spot.here for spot in drawn):
+        return None
+    rows = -(-len(spots) // columns)
+    return Map(tuple(drawn), 33 * min(columns, len(spots)) + 1, 36 * rows - 4, f"Place on the board: {name}")

@@ -1,0 +1,137 @@
+"""What the views look up in a statement, indexed once: limits, declarations, estimates, verdicts, parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from statistics import median
+
+from gpuaccept.certificate.numbers import as_float
+from gpuaccept.data import (
+    Cohort,
+    Evidence,
+    GpuFacts,
+    Judged,
+    Judgement,
+    Limit,
+    MetricDeclaration,
+    Predicate,
+    Result,
+    Statement,
+    Verdict,
+)
+from gpuaccept.judge import Estimate
+
+SEVERITY: tuple[Result, ...] = ("fail", "error", "inconclusive", "skipped", "pass")
+_SUBJECT = re.compile(r"gpu/([0-9]{1,4})(?:/link/([0-9]{1,4})|>gpu/([0-9]{1,4}))?")
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A statement and its indexes. `estimates` is metric -> subject -> what judge makes of the raw samples."""
+
+    predicate: Predicate
+    evidence: Evidence
+    judgement: Judgement
+    cohort: Cohort | None
+    estimates: Mapping[str, Mapping[str, Estimate]]
+    declared: Mapping[str, MetricDeclaration]
+    limits: Mapping[str, Limit]
+    missed: Mapping[tuple[str, str], Verdict]
+    """(limit, subject) -> every verdict that is not a pass."""
+
+    def values(self, metric: str) -> dict[str, float]:
+        """Subject -> judged number of a metric; subjects whose value is text are left out."""
+        found = {subject: as_float(e.value) for subject, e in self.estimates.get(metric, {}).items()}
+        return {subject: value for subject, value in found.items() if value is not None}
+
+    def subjects(self, limit: Limit) -> tuple[str, ...]:
+        """Every subject that a limit was judged on, in order of GPU, then link or peer."""
+        known = set(self.estimates.get(limit.metric, {}))
+        known |= {subject for name, subject in self.missed if name == limit.id}
+        return tuple(sorted((s for s in known if fnmatchcase(s, limit.subjects)), key=order))
+
+    def verdict(self, limit: Limit, subject: str) -> Result:
+        """The verdict of one limit on one subject; what was never measured is `skipped`."""
+        missed = self.missed.get((limit.id, subject))
+        if missed is not None:
+            return missed.result
+        return "pass" if subject in self.estimates.get(limit.metric, {}) else "skipped"
+
+    def threshold(self, limit: Limit) -> tuple[float, int] | None:
+        """Where a limit stands on its metric's axis, and +1 where more is better, −1 where less is; None for sets."""
+        if limit.minimum is not None:
+            return limit.minimum, 1
+        if limit.maximum is not None:
+            return limit.maximum, -1
+        facts = self.cohort.metrics.get(limit.metric) if self.cohort else None
+        values = list(self.values(limit.metric).values())
+        if limit.max_deviation is None or facts is None or facts.gpu is None or not values:
+            return None
+        declared = self.declared.get(limit.metric)
+        sign = -1 if declared is not None and declared.better == "lower" else 1
+        middle = median(values)
+        return middle * (1 - sign * limit.max_deviation.sigmas * facts.gpu.sigma_percent / 100), sign
+
+    def gpu(self, index: int | None) -> GpuFacts | None:
+        """Facts of the GPU with this index."""
+        return next((g for g in self.evidence.node.gpus if g.index == index), None)
+
+    def slot(self, gpu: GpuFacts) -> str:
+        """The name printed at the GPU's slot, by the profile's slot map; empty where it is not known."""
+        return self.cohort.slots.get(str(gpu.module_id), "") if self.cohort and gpu.module_id is not None else ""
+
+
+def lookup(statement: Statement, estimates: Mapping[str, Mapping[str, Estimate]]) -> Lookup:
+    """Index a statement. `estimates` comes from `gpuaccept.judge.estimates` of its evidence."""
+    evidence, judgement = statement.predicate.evidence, statement.predicate.judgement
+    cohort = next((c for c in evidence.profile.cohorts if c.name == evidence.plan.cohort), None)
+    return Lookup(
+        predicate=statement.predicate,
+        evidence=evidence,
+        judgement=judgement,
+        cohort=cohort,
+        estimates=estimates,
+        declared={metric.name: metric for check in evidence.checks for metric in check.metrics},
+        limits={limit.id: limit for limit in (cohort.limits if cohort else ())},
+        missed={(judged.limit, verdict.subject): verdict for judged in judgement.judged for verdict in judged.missed},
+    )
+
+
+def numbers_in(subject: str) -> tuple[int | None, int | None, int | None]:
+    """GPU, link and peer that a subject names."""
+    found = _SUBJECT.fullmatch(subject)
+    if found is None:
+        return None, None, None
+    gpu, link, peer = (int(text) if text is not None else None for text in found.groups())
+    return gpu, link, peer
+
+
+def order(subject: str) -> tuple[int, int, int, str]:
+    """Sorts subjects as people count: node, GPUs, their links, their pairs."""
+    gpu, link, peer = numbers_in(subject)
+    return (-1 if gpu is None else gpu, -1 if link is None else link, -1 if peer is None else peer, subject)
+
+
+def words(subject: str) -> str:
+    """A subject as people say it: `GPU 3 link 11`, `GPU 2 → GPU 5`, `node`."""
+    gpu, link, peer = numbers_in(subject)
+    if gpu is None:
+        return subject
+    if peer is not None:
+        return f"GPU {gpu} → GPU {peer}"
+    return f"GPU {gpu}" if link is None else f"GPU {gpu} link {link}"
+
+
+def overall(judged: Judged) -> Result:
+    """The gravest verdict of a limit over its subjects."""
+    counts = (judged.failed, judged.errors, judged.inconclusive, judged.skipped, judged.passed)
+    return next((result for result, count in zip(SEVERITY, counts, strict=True) if count), "skipped")
+
+
+def gravest(results: Iterable[Result], default: Result) -> Result:
+    """The gravest of some verdicts."""
+    found = set(results)
+    return next((result for result in SEVERITY if result in found), default)

@@ -1,0 +1,124 @@
+"""Numbers as the certificate prints them: the same in every language, so that no contract misreads one.
+
+Decimal point, a narrow space between thousands from five digits on, a true minus sign, SI units.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from gpuaccept.certificate.words import visible
+from gpuaccept.data import Limit, Scalar
+
+NARROW = "\u202f"
+_DECIMAL = re.compile(r"-?[0-9]{1,40}")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A value as printed: `6512`, `21`, `GB/s`. `plus_minus` is empty where the value is exact."""
+
+    value: str
+    plus_minus: str
+    unit: str
+
+    def __str__(self) -> str:
+        pm = f" ± {self.plus_minus}" if self.plus_minus else ""
+        return f"{self.value}{pm} {self.unit}".rstrip()
+
+
+def number(value: float, digits: int = 0) -> str:
+    """`digits` decimals; never an exponent."""
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    whole, dot, rest = text.replace("-", "").partition(".")
+    sign = "−" if text.startswith("-") else ""
+    return f"{sign}{_grouped(whole)}{dot}{rest}"
+
+
+def plain(value: float) -> str:
+    """Up to six significant digits, without trailing zeros: a reading, a limit."""
+    if value == int(value) and abs(value) < 1e15:
+        return number(value)
+    digits = min(9, max(0, 5 - math.floor(math.log10(abs(value)))))
+    text = number(value, digits)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def digits_of(uncertainty: float) -> int:
+    """Decimals that show an uncertainty with two significant digits (JCGM 100:2008, 7.2.6); its value gets as many."""
+    return min(6, max(0, 1 - math.floor(math.log10(uncertainty)))) if uncertainty > 0 else 0
+
+
+def quantity(value: Scalar | None, uncertainty: float | None, unit: str) -> Quantity:
+    """A measured value with its U; text and counters (decimal strings) have none."""
+    if value is None:
+        return Quantity("not measured", "", "")
+    unit = visible(unit, 20)
+    if isinstance(value, str):
+        return Quantity(scalar(value), "", unit)
+    if uncertainty is not None and uncertainty > 0:
+        digits = digits_of(uncertainty)
+        return Quantity(number(value, digits), number(uncertainty, digits), unit)
+    return Quantity(plain(value), "", unit)
+
+
+def scalar(value: Scalar) -> str:
+    """A reading as printed: numbers grouped, text made safe."""
+    if isinstance(value, str):
+        return (
+            f"{'−' if value[0] == '-' else ''}{_grouped(value.lstrip('-'))}" if numeric(value) else visible(value, 120)
+        )
+    return plain(value)
+
+
+def numeric(value: Scalar | None) -> bool:
+    """Whether a sample is a number: a float, or a counter as a decimal string."""
+    return isinstance(value, float | int) or (isinstance(value, str) and _DECIMAL.fullmatch(value) is not None)
+
+
+def as_float(value: Scalar | None) -> float | None:
+    """The number that a sample is, or None for text."""
+    return float(value) if value is not None and numeric(value) else None
+
+
+def requirement(limit: Limit) -> str:
+    """A limit in words: `≥ 5900 GB/s`, `one of 595.71.05, 580.95.05`, `the same on all`."""
+    unit = f" {visible(limit.unit, 20)}" if limit.unit else ""
+    if limit.minimum is not None:
+        return f"≥ {plain(limit.minimum)}{unit}"
+    if limit.maximum is not None:
+        return f"≤ {plain(limit.maximum)}{unit}"
+    if limit.equals is not None:
+        return f"= {scalar(limit.equals)}{unit}"
+    if limit.one_of is not None:
+        return f"one of {', '.join(scalar(value) for value in limit.one_of)}{unit}"
+    if limit.max_deviation is not None:
+        return f"within {plain(limit.max_deviation.sigmas)} σ of the node's median"
+    return "the same on all" if limit.uniform else "different on each"
+
+
+def percent(part: float, whole: float) -> str:
+    """`98.1 %`, rounded towards zero so that 100 % means all of it."""
+    if whole <= 0:
+        return "none planned"
+    share = math.floor(1000 * min(1.0, part / whole)) / 10
+    return f"{plain(share)}{NARROW}%"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `30 min`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 120:
+        return f"{plain(round(seconds, 1))} s"
+    hours, minutes = divmod(round(whole / 60), 60)
+    if hours == 0:
+        return f"{minutes} min"
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def _grouped(whole: str) -> str:
+    return f"{int(whole):,}".replace(",", NARROW) if len(whole) > 4 else whole

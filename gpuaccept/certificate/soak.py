@@ -1,0 +1,129 @@
+"""Soak series on the page: one band over all GPUs a sensor, with the limits on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpuaccept.certificate import charts
+from gpuaccept.certificate.lookup import Lookup, numbers_in, words
+from gpuaccept.certificate.numbers import duration, number, plain, requirement
+from gpuaccept.data import SeriesSummary
+
+PANELS = (
+    ("thermal_soak.temperature", "GPU temperature", 0),
+    ("thermal_soak.margin", "Margin to slowdown", 0),
+    ("thermal_soak.memory_temperature", "Memory temperature", 0),
+    ("thermal_soak.power", "Board power", 0),
+    ("thermal_soak.sm_clock", "SM clock", 0),
+)
+"""Series that are drawn, with decimals of their values; the others are in the record."""
+
+REDUCED = {"mean": "mean", "minimum": "lowest", "maximum": "highest"}
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A number at the value axis."""
+
+    y: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One series. `marked` are bands of GPUs that miss a limit on it, drawn over the band of all."""
+
+    title: str
+    unit: str
+    band: charts.Band
+    marked: tuple[charts.Band, ...]
+    ticks: tuple[Tick, ...]
+    limits: tuple[tuple[str, str], ...]
+    lowest: str
+    highest: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Soak:
+    """All panels on one time axis: seconds under load, the pauses between segments left out."""
+
+    panels: tuple[Panel, ...]
+    times: tuple[tuple[str, str, str], ...]
+    seconds: str
+    samples: str
+    gap: str
+    early: tuple[str, ...]
+    energy: str
+
+
+def soak(look: Lookup) -> Soak | None:
+    """The panels, or None where no series was recorded."""
+    panels = tuple(panel for name, title, digits in PANELS if (panel := _panel(look, name, title, digits)) is not None)
+    everything = look.evidence.series
+    if not panels:
+        return None
+    longest = max(summary.count for summary in everything)
+    loaded = look.values("thermal_soak.duration")
+    seconds = max(loaded.values()) if loaded else max(s.last_s - s.first_s for s in everything)
+    ended = sorted(
+        {s.subject for s in everything if s.count < 0.98 * longest}, key=lambda s: (numbers_in(s)[0] or 0, s)
+    )
+    energy = look.values("thermal_soak.energy")
+    return Soak(
+        panels=panels,
+        times=_times(seconds),
+        seconds=duration(seconds),
+        samples=plain(longest),
+        gap=plain(round(max(s.largest_gap_s for s in everything), 2)),
+        early=tuple(words(subject) for subject in ended),
+        energy=f"{number(sum(energy.values()) / 1e6, 1)} MJ" if energy else "",
+    )
+
+
+def _panel(look: Lookup, name: str, title: str, digits: int) -> Panel | None:
+    found = [summary for summary in look.evidence.series if summary.name == name and summary.low]
+    if not found:
+        return None
+    limits = []
+    bad: set[str] = set()
+    for limit in look.limits.values():
+        declared = look.declared.get(limit.metric)
+        threshold = look.threshold(limit)
+        if declared is None or declared.series != name or declared.reduction not in REDUCED or threshold is None:
+            continue
+        limits.append((threshold[0], f"{REDUCED[declared.reduction]} {requirement(limit)}"))
+        bad |= {s.subject for s in found if look.verdict(limit, s.subject) == "fail"}
+    low, high = min(s.minimum for s in found), max(s.maximum for s in found)
+    bottom, top, ticks = charts.axis(low, high, [at for at, _ in limits])
+    return Panel(
+        title=title,
+        unit=found[0].unit,
+        band=charts.band(found, bottom, top),
+        marked=tuple(charts.band([s], bottom, top) for s in found if s.subject in bad),
+        ticks=tuple(Tick(charts.height(t, bottom, top), plain(t)) for t in ticks),
+        limits=tuple((charts.height(at, bottom, top), text) for at, text in limits),
+        lowest=number(low, digits),
+        highest=number(high, digits),
+        description=_description(title, found, number(low, digits), number(high, digits)),
+    )
+
+
+def _description(title: str, found: list[SeriesSummary], low: str, high: str) -> str:
+    return f"{title} of {len(found)} GPUs under load: lowest {low}, highest {high} {found[0].unit}"
+
+
+def _times(seconds: float) -> tuple[tuple[str, str, str], ...]:
+    """(position, anchor, text) of the marks of the time axis."""
+    unit, size = ("min", 60.0) if seconds < 3 * 3600 else ("h", 3600.0)
+    if seconds < 180:
+        unit, size = "s", 1.0
+    total = seconds / size or 1.0
+    step = next(s for s in (1, 2, 5, 10, 15, 20, 30, 60, 120, 10**6) if total / s <= 7)
+    marks = [
+        (f"{100 * i * step / total:.2f}", "middle" if i else "start", plain(i * step))
+        for i in range(int(total / step) + 1)
+    ]
+    last = marks[-1]
+    anchor = "end" if float(last[0]) > 96 else last[1]
+    return (*marks[:-1], (last[0], anchor, f"{last[2]} {unit}"))
