@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from gpuaccept import errors
+from gpuaccept.ambient import Ambient
 from gpuaccept.data import Decision, Evidence, Judgement, Profile, Statement, Value
 from gpuaccept.errors import EvidenceError, UsageError
 from gpuaccept.record import envelope, shape
@@ -72,14 +73,14 @@ class _Findings:
 def verify_path(
     path: Path,
     *,
-    at: str,
+    at: str | None = None,
     trust: Path | Trust | None = None,
     integrity_only: bool = False,
     allow_simulated: bool = False,
     profile: Profile | None = None,
     require_series: bool = False,
 ) -> Verification:
-    """Check a record or certificate, offline. `at` is now (RFC 3339, UTC).
+    """Check a record or certificate, offline. `at` is the time to check at (RFC 3339, UTC; default: now).
 
     Raises UsageError where the file, the trust file or a combination of options can't be used; whatever is wrong with
     the evidence itself stands in the result, with exit code 4.
@@ -107,6 +108,7 @@ def verify_path(
         _check_judgement(found, statement)
         _check_series(found, evidence, path.parent / SERIES_FILE, require_series)
         _check_page(found, opened, page)
+    at = at or Ambient().utc()
     if shape.TIME.fullmatch(evidence.ended_at) and evidence.ended_at > at:
         found.notes.append(f"the run ended at {evidence.ended_at}, which is later than now ({at})")
     if not evidence.complete:

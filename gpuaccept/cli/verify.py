@@ -36,7 +36,6 @@ def verify(
     compare it byte for byte. Needs no network. Exit code: 0 valid and accepted, 5 valid and rejected, 3 valid and not
     decided, 4 not valid; of several files the worst.
     """
-    from gpuaccept.ambient import Ambient
     from gpuaccept.record.trust import read_trust
     from gpuaccept.verify import verify_path, worst_exit_code
 
@@ -49,7 +48,6 @@ def verify(
     found = [
         verify_path(
             file,
-            at=Ambient().utc(),
             trust=trusted,
             integrity_only=integrity_only,
             allow_simulated=allow_simulated,

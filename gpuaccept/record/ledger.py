@@ -26,9 +26,6 @@ LEDGER_LIMIT_BYTES = 64 << 20
 _HEAD_CONTEXT = b"gpuaccept-ledger-head-v1\n"
 """Before the signed bytes: a signature of a head fits nothing else."""
 
-SIMULATED = LedgerPosition(number=1, started=1, unfinished=0, head="", persistent=False)
-"""Simulated runs stand in no ledger."""
-
 
 class Entry(Value, frozen=True, kw_only=True):
     """One line. `previous` is the sha256 of the line before, empty for the first."""
