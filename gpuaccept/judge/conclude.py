@@ -1,0 +1,180 @@
+"""From outcomes to the judgement: counts, the decision and its reason."""
+
+from __future__ import annotations
+
+from gpuaccept.data import Decision, Evidence, Finding, Judged, Judgement, Part, Verdict
+from gpuaccept.judge.coverage import coverage
+from gpuaccept.judge.findings import findings
+from gpuaccept.judge.outcome import GRAVITY, Miss, Outcome
+from gpuaccept.judge.parts import part
+from gpuaccept.judge.rule import Tables
+from gpuaccept.judge.scope import Scope, in_plan
+from gpuaccept.judge.subjects import NODE, order
+
+MODEL = "inventory.model"
+
+
+def conclude(scope: Scope, data: Tables, outcomes: list[Outcome]) -> Judgement:
+    """The judgement of a node that was judged by the limits of its cohort."""
+    evidence = scope.evidence
+    required = [outcome for outcome in outcomes if outcome.limit.effect == "require"]
+    found = findings(scope, outcomes)
+    decision, reason = _decide(evidence, required, found)
+    return Judgement(
+        decision=decision,
+        reason=reason,
+        plan=evidence.plan.name,
+        cohort=scope.cohort.name,
+        judged=tuple(_judged(outcome) for outcome in outcomes),
+        findings=found,
+        coverage=coverage(scope, data, outcomes),
+        not_in_plan=tuple(
+            limit.id for limit in scope.cohort.limits if limit.effect == "require" and not in_plan(scope, limit)
+        ),
+        assumptions=sum(outcome.limit.source == "assumption" for outcome in required),
+        observed_misses=sum(
+            outcome.limit.effect == "observe" and any(m.result == "fail" for m in outcome.misses.values())
+            for outcome in outcomes
+        ),
+    )
+
+
+def not_judged(evidence: Evidence, cohort: str, reason: str) -> Judgement:
+    """No limit applies, and that is not the node's fault: nothing is concluded."""
+    return _empty(evidence, cohort, "not decided", reason, (), ())
+
+
+def no_cohort(evidence: Evidence) -> Judgement:
+    """The node is none of the kinds that the profile describes: it is not what was ordered."""
+    kinds = ", ".join(cohort.name for cohort in evidence.profile.cohorts)
+    ids = ", ".join(sorted({gpu.pci_device_id for gpu in evidence.node.gpus}))
+    reason = f"fits no cohort of profile {evidence.profile.name} ({kinds}): the GPUs have PCI device id {ids}"[:400]
+    verdict = Verdict(subject=NODE, result="fail", value=ids, reason=reason)
+    judged = Judged(
+        limit=MODEL,
+        metric=MODEL,
+        effect="require",
+        passed=0,
+        failed=1,
+        inconclusive=0,
+        errors=0,
+        skipped=0,
+        worst=verdict,
+        missed=(verdict,),
+    )
+    finding = Finding(
+        result="fail",
+        part=part(evidence, NODE) if evidence.plan.cohort else Part(subject=NODE, name=evidence.node.host),
+        title="The node is not of a kind that the profile describes",
+        metric=MODEL,
+        limit=MODEL,
+        value=ids,
+        unit="",
+        requirement=f"a node of {kinds}"[:400],
+        reason=reason,
+        cause="hardware",
+        action="replace",
+        advice=(
+            f"Make sure that {evidence.profile.name} is the profile for this node (`gpuaccept profile list`).",
+            "Compare the model on the delivery note with the one that was ordered.",
+            "If the profile is right, send the record to the supplier: this is not the node that was ordered.",
+        ),
+    )
+    return _empty(evidence, "", "rejected", f"The node {reason}.", (judged,), (finding,))
+
+
+def _empty(
+    evidence: Evidence,
+    cohort: str,
+    decision: Decision,
+    reason: str,
+    judged: tuple[Judged, ...],
+    found: tuple[Finding, ...],
+) -> Judgement:
+    return Judgement(
+        decision=decision,
+        reason=reason,
+        plan=evidence.plan.name,
+        cohort=cohort,
+        judged=judged,
+        findings=found,
+        coverage=(),
+        not_in_plan=(),
+        assumptions=0,
+        observed_misses=0,
+    )
+
+
+def _decide(evidence: Evidence, required: list[Outcome], found: tuple[Finding, ...]) -> tuple[Decision, str]:
+    failed = sum(miss.result == "fail" for outcome in required for miss in outcome.misses.values())
+    total = sum(len(outcome.subjects) for outcome in required)
+    if failed:
+        parts = len({finding.part.subject for finding in found if finding.result == "fail"})
+        verb = "requirement is" if failed == 1 else "requirements are"
+        return "rejected", f"{failed} of {total} {verb} measured and not met, on {_count(parts, 'part')}."
+    if not evidence.complete:
+        return "not decided", f"The run is not complete: {evidence.incomplete_reason or 'its end is missing'}."
+    if not required:
+        return "not decided", "No required limit of the profile is judged by this plan."
+    open_ones = sum(len(outcome.misses) for outcome in required)
+    if open_ones:
+        return "not decided", f"{open_ones} of {total} requirements have no verdict of pass or fail."
+    return "accepted", f"All {total} requirements of plan {evidence.plan.name} are met."
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _judged(outcome: Outcome) -> Judged:
+    limit, misses = outcome.limit, outcome.misses
+    if not misses:
+        worst = outcome.worst()
+        value, u = outcome.value(worst) if worst is not None else (None, None)
+        return Judged(
+            limit=limit.id,
+            metric=limit.metric,
+            effect=limit.effect,
+            passed=len(outcome.subjects),
+            failed=0,
+            inconclusive=0,
+            errors=0,
+            skipped=0,
+            worst=None
+            if worst is None
+            else Verdict(subject=worst, result="pass", value=value, expanded_uncertainty=u, reason="meets the limit"),
+            missed=(),
+        )
+    ordered = sorted(misses.values(), key=lambda miss: order(miss.subject))
+    verdicts = tuple(_verdict(miss) for miss in ordered)
+    counts = {result: sum(v.result == result for v in verdicts) for result in GRAVITY}
+    low = limit.maximum is None
+    worst_miss = min(ordered, key=lambda miss: (GRAVITY[miss.result], _depth(miss, low)))
+    return Judged(
+        limit=limit.id,
+        metric=limit.metric,
+        effect=limit.effect,
+        passed=len(outcome.subjects) - len(misses),
+        failed=counts["fail"],
+        inconclusive=counts["inconclusive"],
+        errors=counts["error"],
+        skipped=counts["skipped"],
+        worst=_verdict(worst_miss),
+        missed=verdicts,
+    )
+
+
+def _depth(miss: Miss, low: bool) -> float:
+    if not isinstance(miss.value, float | int):
+        return 0.0
+    return float(miss.value) if low else -float(miss.value)
+
+
+def _verdict(miss: Miss) -> Verdict:
+    return Verdict(
+        subject=miss.subject,
+        result=miss.result,
+        value=miss.value,
+        expanded_uncertainty=miss.uncertainty,
+        reason=miss.reason[:400],
+    )

@@ -1,0 +1,59 @@
+"""Planned against measured, for GPUs, links, pairs, steps, seconds of soak and requirements."""
+
+from __future__ import annotations
+
+from gpuaccept.data import Coverage, SubjectKind
+from gpuaccept.judge.outcome import Outcome
+from gpuaccept.judge.rule import Tables
+from gpuaccept.judge.scope import Scope
+from gpuaccept.judge.subjects import expected
+
+_KINDS: tuple[tuple[SubjectKind, str, str], ...] = (
+    ("gpu", "GPUs", "GPUs"),
+    ("link", "NVLinks", "links"),
+    ("pair", "GPU pairs", "pairs"),
+)
+_NOT_MEASURED = ("error", "skipped")
+DURATION = "thermal_soak.duration"
+
+
+def coverage(scope: Scope, data: Tables, outcomes: list[Outcome]) -> tuple[Coverage, ...]:
+    """One entry for each kind of thing that the plan meant to measure.
+
+    A GPU, link or pair counts as measured where every required limit on its kind was put to samples of it.
+    """
+    required = [outcome for outcome in outcomes if outcome.limit.effect == "require"]
+    out = []
+    for kind, what, unit in _KINDS:
+        on_it = [o for o in required if o.declared is not None and o.declared.subject == kind]
+        if on_it:
+            lost = {s for o in on_it for s, miss in o.misses.items() if miss.result in _NOT_MEASURED}
+            planned = expected(kind, scope.gpus, scope.cohort.links_per_gpu)
+            out.append(_entry(what, unit, len(planned), sum(subject not in lost for subject in planned)))
+    steps = scope.evidence.plan.steps
+    done = {(r.check, r.state, r.visit, r.look) for r in scope.evidence.steps if r.outcome == "completed"}
+    made = sum((s.check, s.state, s.visit, s.look) in done for s in steps)
+    out.append(_entry("steps of the plan", "steps", len(steps), made))
+    if soak := sum(float(s.parameters["duration_s"]) for s in steps if "duration_s" in s.parameters):
+        out.append(_entry("soak of each GPU", "s", soak, min(soak, _soaked(scope, data))))
+    verdicts = sum(len(outcome.subjects) for outcome in required)
+    open_ones = sum(miss.result in _NOT_MEASURED for outcome in required for miss in outcome.misses.values())
+    out.append(_entry("requirements", "verdicts", verdicts, verdicts - open_ones))
+    return tuple(out)
+
+
+def _soaked(scope: Scope, data: Tables) -> float:
+    """Seconds of soak of the GPU that had the least."""
+    declared = scope.declared.get(DURATION)
+    if declared is None:
+        return 0.0
+    measured = data.measured(declared)
+    seconds = [
+        sum(value for samples in measured.visits(subject) for value in samples if isinstance(value, float))
+        for subject in scope.expected(declared)
+    ]
+    return min(seconds, default=0.0)
+
+
+def _entry(what: str, unit: str, planned: float, measured: float) -> Coverage:
+    return Coverage(what=what, unit=unit, planned=float(planned), measured=float(measured))

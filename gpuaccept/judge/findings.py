@@ -1,0 +1,194 @@
+"""From verdicts to findings: what is no pass, put together by the part that a person has to act on."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from gpuaccept.data import Cause, Evidence, Finding
+from gpuaccept.judge.advice import is_lost, remedy
+from gpuaccept.judge.outcome import GRAVITY, Miss, Outcome
+from gpuaccept.judge.parts import missing_gpus, part, words
+from gpuaccept.judge.scope import Scope, check_of
+from gpuaccept.judge.subjects import NODE, gpus_of, link_of, order
+from gpuaccept.judge.wording import requirement
+
+COUNTS = "inventory.gpu_count_"
+"""Metrics that say how many GPUs there are: too few is about the GPU that is missing."""
+_SPECIFIC: dict[Cause, int] = {"hardware": 0, "facility": 1, "configuration": 2, "tool": 3, "unknown": 4}
+
+
+class _Item(NamedTuple):
+    place: int
+    """Of the limit in the profile: earlier limits speak first."""
+    outcome: Outcome
+    miss: Miss
+    shared: bool
+    """All GPUs of the node miss this limit."""
+    when: int
+    """Place of the failure in the run, if there is one: what went wrong first speaks for what followed."""
+
+
+def findings(scope: Scope, outcomes: Iterable[Outcome]) -> tuple[Finding, ...]:
+    """All findings, the rejecting ones first, one for each part and cause."""
+    groups = _by_part(scope, [outcome for outcome in outcomes if outcome.misses and outcome.limit.effect != "observe"])
+    out = []
+    for subject, items in groups.items():
+        for group in _by_cause(subject, items):
+            out.append((_rank(group[0]), order(subject), group[0].place, _finding(scope, subject, group)))
+    return tuple(finding for *_, finding in sorted(out, key=lambda row: row[:3]))
+
+
+def _by_part(scope: Scope, outcomes: list[Outcome]) -> dict[str, list[_Item]]:
+    blamed = _blamed_pairs(scope, outcomes)
+    absent = missing_gpus(scope.evidence, scope.cohort.gpus)
+    everyone = frozenset(range(scope.gpus))
+    failed = (failure for run in scope.evidence.steps for failure in run.failures)
+    when = {failure: place for place, failure in reversed(list(enumerate(failed)))}
+    groups: dict[str, list[_Item]] = defaultdict(list)
+    for place, outcome in enumerate(outcomes):
+        where = {subject: blamed.get(subject, subject) for subject in outcome.misses}
+        hit = frozenset().union(*(gpus_of(target) for target in where.values()))
+        shared = hit == everyone and len(everyone) > 1 and not any(">" in target for target in where.values())
+        for subject, miss in outcome.misses.items():
+            target = NODE if shared else where[subject]
+            if subject == NODE and absent and outcome.limit.metric.startswith(COUNTS):
+                target = f"gpu/{absent[0]}"
+            groups[target].append(_Item(place, outcome, miss, shared, when[miss.failure] if miss.failure else 0))
+    return _joined_links(groups)
+
+
+def _blamed_pairs(scope: Scope, outcomes: list[Outcome]) -> dict[str, str]:
+    """Pair -> the GPU that explains it, or the node where all pairs miss; pairs of two suspects stay pairs."""
+    left = {subject for outcome in outcomes for subject in outcome.misses if ">" in subject}
+    total = scope.gpus * (scope.gpus - 1)
+    if len(left) >= total > 2:
+        return dict.fromkeys(left, NODE)
+    out: dict[str, str] = {}
+    while left:
+        counts = Counter(gpu for subject in left for gpu in gpus_of(subject)).most_common()
+        gpu, most = counts[0]
+        alone = len(counts) < 2 or counts[1][1] < most
+        if not alone or (most < len(left) and most < scope.gpus - 1):
+            break
+        mine = {subject for subject in left if gpu in gpus_of(subject)}
+        out.update(dict.fromkeys(mine, f"gpu/{gpu}"))
+        left -= mine
+    out.update({subject: _both_ways(subject) for subject in left})
+    return out
+
+
+def _both_ways(subject: str) -> str:
+    """One name for a pair and its reverse."""
+    low, high = sorted(gpus_of(subject))
+    return f"gpu/{low}>gpu/{high}"
+
+
+def _joined_links(groups: dict[str, list[_Item]]) -> dict[str, list[_Item]]:
+    """A single link speaks for what its GPU's links and pairs show; several links of a GPU are a matter of the GPU."""
+    links: dict[int, list[str]] = defaultdict(list)
+    for target in groups:
+        if link_of(target) is not None:
+            links[min(gpus_of(target))].append(target)
+    for gpu, targets in links.items():
+        own = f"gpu/{gpu}"
+        if len(targets) > 1 or any(item.miss.result == "error" for item in groups.get(own, ())):
+            for target in targets:
+                groups[own] = groups.get(own, []) + groups.pop(target)
+        elif own in groups:
+            check = check_of(groups[targets[0]][0].outcome.limit.metric)
+            mine = [item for item in groups[own] if check_of(item.outcome.limit.metric) == check]
+            rest = [item for item in groups[own] if check_of(item.outcome.limit.metric) != check]
+            groups[targets[0]] += mine
+            groups[own] = rest
+    return {target: items for target, items in groups.items() if items}
+
+
+def _by_cause(subject: str, items: list[_Item]) -> list[list[_Item]]:
+    """Failures apart by cause; what could not be measured or told goes with the gravest of its part.
+
+    On the node it stays apart by check: two checks that did not run are two things to do.
+    """
+    items = sorted(items, key=_weight)
+    failed = [item for item in items if item.miss.result == "fail"]
+    others = [item for item in items if item.miss.result != "fail"]
+    groups: dict[str, list[_Item]] = {}
+    for item in failed:
+        groups.setdefault(item.outcome.limit.cause, []).append(item)
+    for item in others:
+        if subject == NODE:
+            groups.setdefault(f"{check_of(item.outcome.limit.metric)} {item.miss.result}", []).append(item)
+        elif failed:
+            groups[failed[0].outcome.limit.cause].append(item)
+        else:
+            groups.setdefault("", []).append(item)
+    return list(groups.values())
+
+
+def _weight(item: _Item) -> tuple[int, int, int, int, int, tuple[tuple[int, int | str], ...]]:
+    """The leading verdict of a group is the gravest, of the most telling reason, of the most specific cause."""
+    telling = {"limit": 0, "not measured": 0, "condition": 2}.get(item.miss.why, 1)
+    if item.miss.result == "error" and not is_lost(item.miss):
+        telling = 1
+    specific = _SPECIFIC[item.outcome.limit.cause]
+    return GRAVITY[item.miss.result], telling, item.when, specific, item.place, order(item.miss.subject)
+
+
+def _rank(item: _Item) -> int:
+    return GRAVITY[item.miss.result]
+
+
+def _finding(scope: Scope, subject: str, items: list[_Item]) -> Finding:
+    evidence: Evidence = scope.evidence
+    lead = items[0]
+    limit, declared, miss = lead.outcome.limit, lead.outcome.declared, lead.miss
+    named = {item.miss.subject for item in items if item.outcome is lead.outcome} - {subject}
+    found = part(evidence, subject)
+    why = remedy(evidence, found, lead.outcome, miss, lead.shared)
+    also = dict.fromkeys(item.outcome.limit.id for item in items if item.outcome.limit.id != limit.id)
+    return Finding(
+        result=miss.result,
+        part=found,
+        title=_title(words(found), lead),
+        metric=limit.metric,
+        limit=limit.id,
+        value=miss.value,
+        expanded_uncertainty=miss.uncertainty,
+        unit=declared.unit if declared else limit.unit,
+        requirement=requirement(limit),
+        reason=_reason(lead, sorted(named, key=order)),
+        cause=why.cause,
+        action=why.action,
+        advice=why.advice,
+        also=tuple(also),
+    )
+
+
+def _title(name: str, lead: _Item) -> str:
+    about = lead.outcome.declared.description if lead.outcome.declared else lead.outcome.limit.metric
+    about = about[:1].lower() + about[1:] if about[1:2].islower() else about
+    about = about.rstrip(".")
+    if "missing GPU" in name:
+        return name[:1].upper() + name[1:] + " does not answer"
+    if lead.miss.why == "not measured" and is_lost(lead.miss):
+        return f"{name} was lost during the run"
+    ending = {
+        "limit": "does not meet its limit",
+        "guard": "is too near to its limit to tell",
+        "scatter": "scatters from visit to visit",
+        "fresh look": "stands out from the node and has to be measured again",
+        "condition": "does not count",
+        "not measured": "could not be measured",
+        "skipped": "was left out",
+    }[lead.miss.why]
+    name = name[:1].upper() + name[1:]
+    return f"{name}: {about} {ending}"
+
+
+def _reason(lead: _Item, named: list[str]) -> str:
+    text = lead.miss.reason
+    if named:
+        shown = ", ".join(named[:6]) + (f" and {len(named) - 6} more" if len(named) > 6 else "")
+        text = f"{text} ({shown})"
+    return text[:400]

@@ -1,0 +1,83 @@
+"""The samples of one metric, visit by visit, whatever order and pieces the evidence holds them in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from gpuaccept.data import Column, Scalar
+from gpuaccept.judge.subjects import order
+
+Key = tuple[float, int, int]
+"""(at_s, look, visit): what tells visits apart, and orders them."""
+Samples = tuple[Scalar, ...]
+
+
+class Measured:
+    """All complete visits of a metric. A visit with fewer samples than the fullest one is not complete."""
+
+    def __init__(self, columns: Sequence[Column], expected: tuple[str, ...]) -> None:
+        self._columns = sorted(columns, key=_key)
+        self._keys = tuple(_key(column) for column in self._columns)
+        self._rows: dict[str, dict[Key, Samples]] | None = None
+        self.even = self._is_even(expected)
+        """Every visit holds exactly the expected subjects, all with the same number of samples: the usual case."""
+        self.subjects = expected
+        self.most = len(self._columns)
+        """Complete visits of the subject that has most."""
+        self.looks = max((column.look for column in columns), default=0)
+        if not self.even:
+            self._rows = self._sort_out()
+            self.subjects += tuple(sorted(self._rows.keys() - set(expected), key=order))
+            self.most = max((len(visits) for visits in self._rows.values()), default=0)
+
+    def keys(self, subject: str) -> tuple[Key, ...]:
+        """The complete visits of a subject, in order of time."""
+        return self._keys if self._rows is None else tuple(self._rows.get(subject, ()))
+
+    def visits(self, subject: str) -> Sequence[Samples]:
+        """Samples of each complete visit of a subject, in order of time."""
+        if self._rows is not None:
+            return tuple(self._rows.get(subject, {}).values())
+        place = _places(self.subjects)[subject]
+        return [column.samples[place] for column in self._columns]
+
+    def distinct(self) -> set[Samples]:
+        """Every different tuple of samples that any visit holds, for metrics that are `even`."""
+        return set().union(*(column.samples for column in self._columns))
+
+    def columns(self) -> list[Column]:
+        """Columns in order of time."""
+        return self._columns
+
+    def _is_even(self, expected: tuple[str, ...]) -> bool:
+        if not self._columns or len(set(self._keys)) != len(self._keys):
+            return False
+        sizes = {len(samples) for column in self._columns for samples in column.samples}
+        return (
+            len(sizes) == 1
+            and 0 not in sizes
+            and all(column.subjects == expected and len(column.samples) == len(expected) for column in self._columns)
+        )
+
+    def _sort_out(self) -> dict[str, dict[Key, Samples]]:
+        rows: dict[str, dict[Key, Samples]] = {}
+        for key, column in zip(self._keys, self._columns, strict=True):
+            for subject, samples in zip(column.subjects, column.samples, strict=False):
+                if samples:
+                    visits = rows.setdefault(subject, {})
+                    visits[key] = (*visits.get(key, ()), *samples)
+        full = max((len(samples) for visits in rows.values() for samples in visits.values()), default=0)
+        return {
+            subject: {key: samples for key, samples in visits.items() if len(samples) == full}
+            for subject, visits in rows.items()
+        }
+
+
+def _key(column: Column) -> Key:
+    return (column.at_s, column.look, column.visit)
+
+
+@lru_cache(maxsize=32)
+def _places(subjects: tuple[str, ...]) -> dict[str, int]:
+    return {subject: place for place, subject in enumerate(subjects)}

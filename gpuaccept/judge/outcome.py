@@ -1,0 +1,62 @@
+"""What one limit comes to: its subjects, and everything that is no pass. Passes make no objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from gpuaccept.data import Failure, Limit, MetricDeclaration, Result, Scalar
+
+Why = Literal["limit", "guard", "scatter", "fresh look", "condition", "not measured", "skipped"]
+"""What stands between a verdict and a pass."""
+
+GRAVITY: dict[Result, int] = {"fail": 0, "error": 1, "inconclusive": 2, "skipped": 3, "pass": 4}
+"""The gravest first."""
+
+Value = tuple[Scalar | None, float | None]
+"""A judged value and its expanded uncertainty, in the metric's unit."""
+
+
+class Miss(NamedTuple):
+    """One verdict that is no pass."""
+
+    subject: str
+    result: Result
+    value: Scalar | None
+    uncertainty: float | None
+    reason: str
+    why: Why
+    failure: Failure | None = None
+    condition: Limit | None = None
+    """The `valid` limit that keeps the verdict from counting."""
+
+
+@dataclass
+class Outcome:
+    """One limit judged on all its subjects. `value` gives what was judged on a subject; `worst` the worst of passes."""
+
+    limit: Limit
+    declared: MetricDeclaration | None
+    subjects: tuple[str, ...]
+    misses: dict[str, Miss]
+    value: Callable[[str], Value]
+    worst: Callable[[], str | None]
+
+
+def nothing(subject: str) -> Value:
+    """The value of what was not measured."""
+    return None, None
+
+
+def not_measured(subject: str, reason: str, failure: Failure | None = None, skipped: bool = False) -> Miss:
+    """A measurement that was planned and is not there."""
+    return Miss(
+        subject,
+        "skipped" if skipped else "error",
+        None,
+        None,
+        reason,
+        "skipped" if skipped else "not measured",
+        failure,
+    )

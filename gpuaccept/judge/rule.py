@@ -1,0 +1,292 @@
+"""The decision rule: every limit of the node's cohort put to what was measured (docs/explanation/decision.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gpuaccept.data import Column, Limit, MetricDeclaration, Scalar
+from gpuaccept.judge import sampled as of_sampled
+from gpuaccept.judge.conditions import apply_conditions
+from gpuaccept.judge.estimate import Sampled
+from gpuaccept.judge.measured import Measured
+from gpuaccept.judge.outcome import Miss, Outcome, Value, not_measured, nothing
+from gpuaccept.judge.readings import (
+    Unjudgeable,
+    change,
+    different_everywhere,
+    judge_samples,
+    keeper,
+    same_everywhere,
+    shown,
+)
+from gpuaccept.judge.scope import Scope, check_of, in_plan
+from gpuaccept.judge.statistics import median
+from gpuaccept.judge.subjects import NODE, selected
+
+
+@dataclass
+class Tables:
+    """Samples by metric, sorted out once for all limits of a metric."""
+
+    scope: Scope
+    columns: Mapping[str, list[Column]]
+    _measured: dict[str, Measured] = field(default_factory=dict)
+    _sampled: dict[str, Sampled] = field(default_factory=dict)
+
+    def measured(self, declared: MetricDeclaration) -> Measured:
+        """All visits of a metric."""
+        name = declared.name
+        if name not in self._measured:
+            self._measured[name] = Measured(self.columns.get(name, ()), self.scope.expected(declared))
+        return self._measured[name]
+
+    def sampled(self, declared: MetricDeclaration) -> Sampled:
+        """Medians of a sampled metric."""
+        name = declared.name
+        if name not in self._sampled:
+            cohort = self.scope.cohort
+            self._sampled[name] = Sampled(
+                self.measured(declared), cohort.metrics.get(name), cohort.visits, cohort.coverage_factor
+            )
+        return self._sampled[name]
+
+
+def tables(scope: Scope) -> Tables:
+    """Sort the evidence's columns by metric."""
+    columns: dict[str, list[Column]] = {}
+    for column in scope.evidence.columns:
+        columns.setdefault(column.metric, []).append(column)
+    return Tables(scope, columns)
+
+
+def judge_limits(scope: Scope, data: Tables) -> list[Outcome]:
+    """Every limit that is in the plan, in the profile's order, conditions applied."""
+    outcomes = [_judge(limit, scope, data) for limit in scope.cohort.limits if in_plan(scope, limit)]
+    apply_conditions(scope, outcomes)
+    return outcomes
+
+
+def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
+    declared = scope.declared.get(limit.metric)
+    if scope.lacks(limit.metric):
+        subjects = selected(scope.expected(declared), limit.subjects) if declared else (NODE,)
+        reason = f"not planned: the run left out a step of {check_of(limit.metric)} that the profile's plan asks for"
+        return _no_outcome(limit, declared, subjects or (NODE,), reason)
+    if declared is None:
+        return _no_outcome(limit, None, (NODE,), f"not measured: no check declares {limit.metric}")
+    measured = data.measured(declared)
+    subjects = selected(measured.subjects, limit.subjects)
+    if not subjects:
+        return _no_outcome(limit, declared, (NODE,), f"no subject of {limit.metric} fits {limit.subjects!r}")
+    needed = scope.needed(declared, measured.most)
+    absent = _absent(limit, declared, measured, subjects, needed, scope)
+    present = subjects if not absent else tuple(subject for subject in subjects if subject not in absent)
+    if declared.kind == "sampled":
+        found, value = _judge_sampled(limit, declared, data, present, needed, absent)
+    else:
+        found, value = _judge_readings(limit, declared, data, present, needed, absent)
+    misses = {**absent, **found} if absent else found
+    if limit.missed == "inconclusive" or limit.effect == "valid":
+        misses = {s: m._replace(result="inconclusive") if m.result == "fail" else m for s, m in misses.items()}
+    return Outcome(limit, declared, subjects, misses, value, lambda: _worst(limit, present, value))
+
+
+def _no_outcome(limit: Limit, declared: MetricDeclaration | None, subjects: tuple[str, ...], reason: str) -> Outcome:
+    misses = {subject: not_measured(subject, reason) for subject in subjects}
+    return Outcome(limit, declared, subjects, misses, nothing, lambda: None)
+
+
+def _absent(
+    limit: Limit,
+    declared: MetricDeclaration,
+    measured: Measured,
+    subjects: tuple[str, ...],
+    needed: int,
+    scope: Scope,
+) -> dict[str, Miss]:
+    """Subjects that lack visits. What they show in the visits that they have stays bad where it is bad."""
+    derived = declared.reduction is not None
+    if measured.even and measured.most >= needed and not (derived and scope.failures):
+        return {}
+    out = {}
+    step_reason: str | None = None
+    for subject in subjects:
+        count = len(measured.keys(subject))
+        failure = None
+        if count >= needed:
+            failure = scope.failure(declared.name, subject) if derived else None
+            if failure is None:
+                continue
+        failure = failure or scope.failure(declared.name, subject)
+        if declared.kind in ("read", "counted") and not (limit.uniform or limit.unique or limit.max_deviation):
+            bad = judge_samples(
+                limit, declared.kind, declared.unit, measured.visits(subject), subject, keeper(limit, declared.kind)
+            )
+            if bad is not None and bad.result == "fail":
+                out[subject] = bad
+                continue
+        if failure is not None:
+            out[subject] = not_measured(subject, failure.reason, failure)
+        elif skip := scope.skip(declared.name):
+            out[subject] = not_measured(subject, f"left out: {skip}", skipped=True)
+        else:
+            if step_reason is None:
+                step_reason = scope.why_not(declared.name)
+            counted = f"{count} of {needed} visits were measured"
+            out[subject] = not_measured(subject, step_reason or (counted if count else "not measured"))
+    return out
+
+
+def _judge_sampled(
+    limit: Limit,
+    declared: MetricDeclaration,
+    data: Tables,
+    present: tuple[str, ...],
+    needed: int,
+    absent: Mapping[str, Miss],
+) -> tuple[dict[str, Miss], Callable[[str], Value]]:
+    sampled = data.sampled(declared)
+
+    def value(subject: str) -> Value:
+        visits = sampled.visits(subject)
+        if not visits:
+            return None, None
+        y, guard = sampled.value(subject), sampled.guard(len(visits))
+        return y, guard * abs(y) if guard is not None and not limit.max_deviation else None
+
+    if limit.minimum is not None or limit.maximum is not None:
+        return of_sampled.by_guard_band(limit, sampled, present, declared.unit), value
+    if limit.max_deviation is not None:
+        everyone = tuple(s for s in sampled.measured.subjects if s not in absent and len(sampled.visits(s)) >= needed)
+        return of_sampled.by_deviation(limit, sampled, present, everyone, declared.better, declared.unit), value
+    readings: dict[str, list[Scalar]] = {s: [sampled.value(s)] for s in present if sampled.visits(s)}
+    out = {s: not_measured(s, "its samples are not numbers") for s in present if s not in readings}
+    return {**out, **_compare(limit, declared, readings)}, value
+
+
+def _judge_readings(
+    limit: Limit,
+    declared: MetricDeclaration,
+    data: Tables,
+    present: tuple[str, ...],
+    needed: int,
+    absent: Mapping[str, Miss],
+) -> tuple[dict[str, Miss], Callable[[str], Value]]:
+    measured, kind = data.measured(declared), declared.kind
+    changes = kind in ("difference", "rate")
+    keeps = keeper(limit, "read" if changes else kind)
+
+    def value(subject: str) -> Value:
+        if changes:
+            try:
+                return change(measured, subject, kind), None
+            except (Unjudgeable, IndexError):
+                return None, None
+        samples = [sample for visit in measured.visits(subject) for sample in visit]
+        return (shown(kind, _worst_sample(limit, samples)) if samples else None), None
+
+    simple = not (limit.uniform or limit.unique or limit.max_deviation)
+    if simple and not changes:
+        if measured.even and not absent and _all_kept(measured, keeps):
+            one = measured.distinct()
+            same = value(present[0]) if len(one) == 1 else None
+            return {}, (lambda subject: same) if same else value
+        judged = (judge_samples(limit, kind, declared.unit, measured.visits(s), s, keeps) for s in present)
+        return {miss.subject: miss for miss in judged if miss is not None}, value
+    if simple and measured.even and not absent and _unchanged(measured) and _kept(keeps, 0.0):
+        return {}, lambda subject: (0.0, None)
+    readings: dict[str, list[Scalar]] = {}
+    misses: dict[str, Miss] = {}
+    wanted = measured.subjects if limit.max_deviation is not None else present
+    for subject in wanted:
+        try:
+            if changes:
+                readings[subject] = [change(measured, subject, kind)]
+            elif limit.max_deviation is not None:
+                readings[subject] = [_numeric_median([x for v in measured.visits(subject) for x in v], kind)]
+            else:
+                readings[subject] = [sample for visit in measured.visits(subject) for sample in visit]
+        except (Unjudgeable, IndexError) as error:
+            if subject in present:
+                misses[subject] = not_measured(subject, str(error))
+    if limit.max_deviation is not None:
+        facts = data.scope.cohort.metrics.get(declared.name)
+        enough = {s: float(v[0]) for s, v in readings.items() if len(measured.keys(s)) >= needed and s not in absent}
+        judged_on = tuple(s for s in present if s in enough)
+        sigma = facts.gpu if facts else None
+        far = of_sampled.of_readings(limit, sigma, enough, judged_on, declared.better, declared.unit)
+        return {**misses, **far}, value
+    return {**misses, **_compare(limit, declared, readings)}, value
+
+
+def _compare(limit: Limit, declared: MetricDeclaration, readings: dict[str, list[Scalar]]) -> dict[str, Miss]:
+    """Limits on readings that were already worked out: each subject's values, compared as they are."""
+    if limit.uniform:
+        return same_everywhere(limit, declared.kind, readings)
+    if limit.unique:
+        return different_everywhere(declared.kind, readings)
+    keeps = keeper(limit, "read")
+    judged = (judge_samples(limit, "read", declared.unit, [tuple(v)], s, keeps) for s, v in readings.items())
+    return {miss.subject: miss for miss in judged if miss is not None}
+
+
+def _worst(limit: Limit, subjects: tuple[str, ...], value: Callable[[str], Value]) -> str | None:
+    """The subject nearest to its limit among those that passed; the first where nearness has no meaning."""
+    if not subjects or (limit.minimum is None and limit.maximum is None and limit.max_deviation is None):
+        return subjects[0] if subjects else None
+    low = limit.maximum is None
+    best, at = None, 0.0
+    for subject in subjects:
+        found = value(subject)[0]
+        if isinstance(found, float | int) and (best is None or (found < at if low else found > at)):
+            best, at = subject, found
+    return best or subjects[0]
+
+
+def _worst_sample(limit: Limit, samples: list[Scalar]) -> Scalar:
+    if limit.minimum is None and limit.maximum is None:
+        return samples[0]
+    try:
+        return (min if limit.minimum is not None else max)(samples, key=float)
+    except ValueError:
+        return samples[0]
+
+
+def _numeric_median(samples: list[Scalar], kind: str) -> float:
+    if not samples:
+        raise Unjudgeable("not measured")
+    try:
+        return median([float(sample) if kind == "counted" else _number(sample) for sample in samples])
+    except ValueError as error:
+        raise Unjudgeable("its samples are not numbers") from error
+
+
+def _number(sample: Scalar) -> float:
+    if isinstance(sample, str):
+        raise Unjudgeable("its samples are not numbers")
+    return sample
+
+
+def _kept(keeps: Callable[[Scalar], bool], sample: Scalar) -> bool:
+    try:
+        return keeps(sample)
+    except Unjudgeable:
+        return False
+
+
+def _all_kept(measured: Measured, keeps: Callable[[Scalar], bool]) -> bool:
+    return all(_kept(keeps, sample) for samples in measured.distinct() for sample in samples)
+
+
+def _unchanged(measured: Measured) -> bool:
+    """Whether every counter shows one and the same count in all visits, over a span of time."""
+    columns = measured.columns()
+    first = columns[0].samples
+    if any(column.samples != first for column in columns) or columns[-1].at_s <= columns[0].at_s:
+        return False
+    return all(len(samples) == 1 and _is_count(samples[0]) for samples in measured.distinct())
+
+
+def _is_count(sample: Scalar) -> bool:
+    return isinstance(sample, str) and sample.isascii() and sample.isdigit() and len(sample) <= 30

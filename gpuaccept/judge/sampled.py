@@ -1,0 +1,151 @@
+"""Limits on sampled metrics: guard band, scatter, and deviation from the node's median."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from gpuaccept.data import Better, Limit, Sigma
+from gpuaccept.judge.estimate import Sampled
+from gpuaccept.judge.outcome import Miss, Why
+from gpuaccept.judge.statistics import median
+from gpuaccept.judge.wording import number, requirement, with_unit
+
+FEWEST_SUBJECTS = 3
+"""A node's median means nothing over fewer."""
+
+
+def by_guard_band(limit: Limit, sampled: Sampled, subjects: tuple[str, ...], unit: str) -> dict[str, Miss]:
+    """Judge a floor or ceiling on subjects that have all their visits: JCGM 106:2012, 8.3, with guard band U."""
+    out: dict[str, Miss] = {}
+    floor = limit.minimum is not None
+    bound = limit.minimum if limit.minimum is not None else limit.maximum
+    assert bound is not None
+    guards: dict[int, float | None] = {}
+    for subject in subjects:
+        visits = sampled.visits(subject)
+        if not visits:
+            out[subject] = Miss(subject, "error", None, None, "its samples are not numbers", "not measured")
+            continue
+        count = len(visits)
+        if count not in guards:
+            guards[count] = sampled.guard(count)
+        guard = guards[count]
+        value = sampled.value(subject)
+        if guard is None:
+            reason = "the profile has no pooled sigma for this metric"
+            out[subject] = Miss(subject, "error", value, None, reason, "not measured")
+            continue
+        u = guard * abs(value)
+        kept = value - u >= bound if floor else value + u <= bound
+        scatters = sampled.scatters(subject)
+        if kept and not scatters:
+            continue
+        missed = value + u < bound if floor else value - u > bound
+        if missed and scatters:
+            missed = max(visits) < bound if floor else min(visits) > bound
+            kept = not missed
+        out[subject] = _miss(limit, subject, value, u, unit, missed, scatters)
+    return out
+
+
+def _miss(limit: Limit, subject: str, value: float, u: float, unit: str, missed: bool, scatters: bool) -> Miss:
+    shown = f"{number(value)} ± {u:.2g} {unit}".rstrip()
+    if missed:
+        return Miss(subject, "fail", value, u, f"{shown}, required {requirement(limit)}", "limit")
+    if scatters:
+        reason = f"{shown}: the visits scatter by more than 3 pooled sigma"
+        return Miss(subject, "inconclusive", value, u, reason, "scatter")
+    reason = f"{shown} is too near to {requirement(limit)} to tell"
+    return Miss(subject, "inconclusive", value, u, reason, "guard")
+
+
+class _Deviation(NamedTuple):
+    """The rule of one limit on deviation: how far from the middle, in percent, and on which side."""
+
+    allowed: float
+    better: Better
+
+    def outside(self, value: float, middle: float) -> float | None:
+        """Deviation in percent where it is beyond the allowed one on the bad side, else None."""
+        percent = 100 * (value - middle) / middle
+        bad = {"higher": percent < 0, "lower": percent > 0, "neither": True}[self.better]
+        return percent if bad and abs(percent) > self.allowed else None
+
+
+def by_deviation(
+    limit: Limit, sampled: Sampled, subjects: tuple[str, ...], everyone: tuple[str, ...], better: Better, unit: str
+) -> dict[str, Miss]:
+    """Judge the distance from the node's median: outside in look 1 asks for a fresh look, which then decides alone.
+
+    `everyone` are all subjects of the metric that have the visits needed.
+    """
+    first = {subject: sampled.of_look(subject, 1) for subject in everyone}
+    values = {subject: median(visits) for subject, visits in first.items() if visits}
+
+    def fresh(subject: str) -> tuple[float, float] | None:
+        """Value and node's median of the latest whole look above 1."""
+        looks = {key[1] for key in sampled.measured.keys(subject)} - {1}
+        for look in sorted(looks, reverse=True):
+            if len(visits := sampled.of_look(subject, look)) >= sampled.enough:
+                others = [v for s in everyone if len(v := sampled.of_look(s, look)) >= sampled.enough]
+                middles = [median(v) for v in others]
+                return median(visits), median(middles if len(middles) >= FEWEST_SUBJECTS else list(values.values()))
+        return None
+
+    return _deviations(limit, sampled.facts.gpu if sampled.facts else None, values, subjects, better, unit, fresh)
+
+
+def of_readings(
+    limit: Limit, sigma: Sigma | None, values: Mapping[str, float], subjects: tuple[str, ...], better: Better, unit: str
+) -> dict[str, Miss]:
+    """The same rule on readings, of which there is no fresh look: outside is a miss at once."""
+
+    def again(subject: str) -> tuple[float, float] | None:
+        return values[subject], median(list(values.values()))
+
+    return _deviations(limit, sigma, values, subjects, better, unit, again)
+
+
+def _deviations(
+    limit: Limit,
+    sigma: Sigma | None,
+    values: Mapping[str, float],
+    subjects: tuple[str, ...],
+    better: Better,
+    unit: str,
+    fresh: Callable[[str], tuple[float, float] | None],
+) -> dict[str, Miss]:
+    assert limit.max_deviation is not None
+    middle = median(list(values.values())) if values else 0.0
+    if sigma is None or len(values) < FEWEST_SUBJECTS or middle == 0:
+        reason = (
+            "the profile has no sigma from GPU to GPU for this metric"
+            if sigma is None
+            else f"{len(values)} subjects with a value, {FEWEST_SUBJECTS} are needed for a node's median"
+        )
+        return {s: Miss(s, "error", values.get(s), None, reason, "not measured") for s in subjects}
+    rule = _Deviation(limit.max_deviation.sigmas * sigma.sigma_percent, better)
+    out: dict[str, Miss] = {}
+    for subject in subjects:
+        if subject not in values:
+            out[subject] = Miss(subject, "error", None, None, "it was not measured in the first look", "not measured")
+            continue
+        value = values[subject]
+        percent = rule.outside(value, middle)
+        if percent is None:
+            continue
+        again = fresh(subject)
+        if again is None:
+            out[subject] = _far(subject, value, percent, rule, unit, "fresh look")
+        elif again[1] != 0 and (later := rule.outside(*again)) is not None:
+            out[subject] = _far(subject, again[0], later, rule, unit, "limit")
+    return out
+
+
+def _far(subject: str, value: float, percent: float, rule: _Deviation, unit: str, why: Why) -> Miss:
+    side = "below" if percent < 0 else "above"
+    reason = f"{with_unit(value, unit)} is {abs(percent):.2f} % {side} the node's median, {rule.allowed:.2f} % allowed"
+    if why == "limit":
+        return Miss(subject, "fail", value, None, reason, why)
+    return Miss(subject, "inconclusive", value, None, f"{reason}: a fresh look decides", why)

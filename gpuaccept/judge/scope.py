@@ -1,0 +1,148 @@
+"""What a run was to measure, and which failures it wrote down: the ground that every limit is judged on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from gpuaccept.data import Cohort, Evidence, Failure, Limit, MetricDeclaration, Plan, PlanSpec
+from gpuaccept.judge.subjects import expected, gpus_of
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Evidence with its cohort, and indexes over its plan, declarations and failures."""
+
+    evidence: Evidence
+    cohort: Cohort
+    gpus: int
+    """GPUs that are expected: the cohort's number, or as many as were found if that is more."""
+    declared: dict[str, MetricDeclaration]
+    planned: frozenset[str]
+    visits: Counter[str]
+    """Metric -> planned visits, those of further looks included."""
+    lacking: frozenset[str] | None
+    """Checks that the profile's plan asks for and the run's plan does not; None for all."""
+    failures: dict[str, list[Failure]]
+    """Metric, or `check.*`, -> failures."""
+
+    def lacks(self, metric: str) -> bool:
+        """Whether the run's plan leaves out a step of the profile's plan that this metric's check should have made."""
+        return self.lacking is None or check_of(metric) in self.lacking
+
+    def plans(self, metric: str) -> bool:
+        """Whether the run set out to measure the metric; a change needs two visits."""
+        if metric not in self.planned:
+            return False
+        declared = self.declared.get(metric)
+        if declared is None or declared.kind not in ("difference", "rate"):
+            return True
+        check = check_of(metric)
+        steps = self.evidence.plan.steps
+        listing = sum(s.look == 1 and s.check == check and (not s.metrics or metric in s.metrics) for s in steps)
+        return listing >= 2
+
+    def expected(self, declared: MetricDeclaration) -> tuple[str, ...]:
+        """Every subject that the metric should have been measured on."""
+        return expected(declared.subject, self.gpus, self.cohort.links_per_gpu)
+
+    def needed(self, declared: MetricDeclaration, most: int) -> int:
+        """Visits that a subject needs, where the subject with most of them has `most`."""
+        if declared.reduction is not None:
+            return 1
+        base = {"sampled": self.cohort.visits, "difference": 2, "rate": 2}.get(declared.kind, 1)
+        return max(base, most, self.visits[declared.name])
+
+    def skip(self, metric: str) -> str:
+        """Why a planned step that should have yielded the metric was left out; empty where none was."""
+        check = check_of(metric)
+        for step in self.evidence.plan.steps:
+            if step.skip and step.check == check and (not step.metrics or metric in step.metrics):
+                return step.skip
+        return ""
+
+    def failure(self, metric: str, subject: str) -> Failure | None:
+        """The first failure that says why a metric of a subject was not measured."""
+        gpus = gpus_of(subject)
+        for name in (metric, f"{check_of(metric)}.*"):
+            for failure in self.failures.get(name, ()):
+                of = failure.subject
+                if of in ("node", subject) or (">" not in of and "/link/" not in of and gpus_of(of) & gpus):
+                    return failure
+        return None
+
+    def why_not(self, metric: str) -> str:
+        """What a step of the metric's check says of itself, where it did not complete; else empty."""
+        check = check_of(metric)
+        runs = {(run.check, run.state, run.visit, run.look): run for run in self.evidence.steps}
+        for step in self.evidence.plan.steps:
+            if step.check != check or (step.metrics and metric not in step.metrics) or step.skip:
+                continue
+            run = runs.get((step.check, step.state, step.visit, step.look))
+            if run is None:
+                return "its step was not reached"
+            if run.outcome != "completed":
+                return f"its step ended: {run.outcome.replace('_', ' ')}" + (f" ({run.reason})" if run.reason else "")
+        return ""
+
+
+def scope(evidence: Evidence, cohort: Cohort) -> Scope:
+    """Index the evidence for judging by the limits of `cohort`."""
+    failures: dict[str, list[Failure]] = {}
+    for run in evidence.steps:
+        for failure in run.failures:
+            failures.setdefault(failure.metric, []).append(failure)
+    visits: Counter[str] = Counter()
+    for step in evidence.plan.steps:
+        visits.update(step.metrics)
+    return Scope(
+        evidence=evidence,
+        cohort=cohort,
+        gpus=max([cohort.gpus, *(gpu.index + 1 for gpu in evidence.node.gpus)]),
+        declared={metric.name: metric for check in evidence.checks for metric in check.metrics},
+        planned=frozenset(evidence.plan.metrics),
+        visits=visits,
+        lacking=_lacking(evidence.plan, cohort.plans.get(evidence.plan.name)),
+        failures=failures,
+    )
+
+
+def cohort_of(evidence: Evidence) -> Cohort | None:
+    """The first cohort that fits the most of the node's GPUs, if these are more than half of them."""
+    found = evidence.node.gpus
+    best: Cohort | None = None
+    most = 0
+    for cohort in evidence.profile.cohorts:
+        count = sum(gpu.pci_device_id.upper() in cohort.pci_device_ids for gpu in found)
+        if count > most:
+            best, most = cohort, count
+    return best if 2 * most > len(found) else None
+
+
+def check_of(metric: str) -> str:
+    """The check that a complete metric name belongs to."""
+    return metric.partition(".")[0]
+
+
+def in_plan(scope: Scope, limit: Limit) -> bool:
+    """Whether a limit is judged: its metric is planned, or ought to be."""
+    if scope.lacks(limit.metric):
+        return limit.effect != "observe"
+    return scope.plans(limit.metric)
+
+
+def _lacking(plan: Plan, spec: PlanSpec | None) -> frozenset[str] | None:
+    if spec is None:
+        return None
+    left = [step for step in plan.steps if step.look == 1]
+    out = set()
+    for wanted in spec.steps:
+        for place, step in enumerate(left):
+            if (step.check, step.state) == (wanted.check, wanted.state) and all(
+                name in step.parameters and step.parameters[name] == value for name, value in wanted.parameters.items()
+            ):
+                del left[place]
+                break
+        else:
+            out.add(wanted.check)
+    return frozenset(out)
