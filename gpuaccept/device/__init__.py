@@ -1,0 +1,1 @@
+"""The device layer: `open` gives a Node by name; what stands behind it is known to nobody else."""

@@ -1,0 +1,246 @@
+"""The files of the simulator: hardware models (complete physics) and scenarios (deviations from a model)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Positive = Annotated[float, Meta(gt=0.0)]
+NotNegative = Annotated[float, Meta(ge=0.0)]
+Count = Annotated[int, Meta(ge=0)]
+Text = Annotated[str, Meta(min_length=1, max_length=80)]
+Duration = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$")]
+"""A number and its unit, for example `90s`, `2.5m`, `1h`."""
+LinkCounter = Literal["recovery", "recovery_failed", "effective_errors", "symbol_errors", "crc_errors", "replay_errors"]
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all parts of these files."""
+
+
+class NodeModel(Room, frozen=True, kw_only=True):
+    """Software of the node, as its calls report it."""
+
+    driver_version: Text
+    fabric_manager_version: Text
+    nvml_version: Text
+    cuda_driver_version: Text
+    kernel: Text
+    operating_system: Text
+    numa_nodes: Annotated[int, Meta(ge=1)]
+
+
+class GpuModel(Room, frozen=True, kw_only=True):
+    """Identity of the GPUs; `pci_bus_ids` (two hexadecimal digits each) and `module_ids` in PCI order."""
+
+    name: Text
+    pci_device_id: Annotated[str, Meta(pattern=r"^[0-9A-F]{4}$")]
+    pci_subsystem_id: Annotated[str, Meta(pattern=r"^[0-9A-F]{4}$")]
+    pci_bus_ids: tuple[Annotated[str, Meta(pattern=r"^[0-9A-F]{2}$")], ...]
+    module_ids: tuple[Count, ...]
+    board_part_number: Text
+    vbios: Text
+    inforom_image: Text
+    serial_prefix: Text
+    memory_total_mib: Annotated[int, Meta(gt=0)]
+    sm_count: Annotated[int, Meta(gt=0)]
+    compute_capability: Text
+
+
+class ClockModel(Room, frozen=True, kw_only=True):
+    """Clocks in MHz. `load_mhz` is the SM clock of the soak load at the power limit.
+
+    Dynamic power follows the clock to the power `power_exponent`.
+    """
+
+    sm_max_mhz: Positive
+    sm_idle_mhz: Positive
+    sm_minimum_mhz: Positive
+    memory_mhz: Positive
+    load_mhz: Positive
+    power_exponent: Annotated[float, Meta(ge=1.0, le=3.0)]
+    load_percent_per_kelvin: float
+
+
+class MemoryModel(Room, frozen=True, kw_only=True):
+    """Device memory: GB/s of each sweep kernel at `reference_c`, and what heat takes from it."""
+
+    read: Positive
+    write: Positive
+    copy: Positive
+    triad: Positive
+    local_copy_ce: Positive
+    peak: Positive
+    reference_c: float
+    percent_per_kelvin: float
+    slow_above_c: float
+    slow_percent: float
+    slower_above_c: float
+    slower_percent: float
+    sm_clock_knee_mhz: Positive
+
+
+class HostModel(Room, frozen=True, kw_only=True):
+    """Copies between host and GPU by copy engine, GB/s."""
+
+    host_to_device: Positive
+    device_to_host: Positive
+
+
+class NvlinkModel(Room, frozen=True, kw_only=True):
+    """NVLink: links of each GPU, counters that this generation has, and GB/s of a pair over all links."""
+
+    links: Annotated[int, Meta(ge=0, le=36)]
+    version: Text
+    remote_type: Text
+    switches: Count
+    raw_rate_mbps: Annotated[int, Meta(gt=0)]
+    counters: tuple[LinkCounter, ...]
+    read_ce: Positive
+    write_ce: Positive
+    bidirectional_read_ce: Positive
+    bidirectional_write_ce: Positive
+    read_sm: Positive
+    write_sm: Positive
+    bidirectional_read_sm: Positive
+    bidirectional_write_sm: Positive
+
+
+class PowerModel(Room, frozen=True, kw_only=True):
+    """Power in W; the shares are of the enforced limit, and of time for `cap_time_share`."""
+
+    limit_w: Positive
+    minimum_limit_w: Positive
+    idle_w: Positive
+    static_w: Positive
+    capped_share: Positive
+    peak_share: Positive
+    cap_time_share: Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class Stage(Room, frozen=True, kw_only=True):
+    """One stage of the thermal path (Foster form): T rises by R P with time constant tau."""
+
+    resistance_k_per_kw: Positive
+    time_constant_s: Positive
+
+
+class ThermalModel(Room, frozen=True, kw_only=True):
+    """From power to temperature, °C and K."""
+
+    inlet_c: float
+    inlet_wander_k: NotNegative
+    stages: tuple[Stage, Stage, Stage]
+    odd_module_percent: float
+    memory_rise_percent: Positive
+    flow_exponent: NotNegative
+    maximum_c: float
+    slowdown_margin_k: float
+
+
+class LoadModel(Room, frozen=True, kw_only=True):
+    """The soak kernel: its name, and its iterations a second at `clock.load_mhz`."""
+
+    implementation: Text
+    iterations_per_s: Positive
+
+
+class EccModel(Room, frozen=True, kw_only=True):
+    """Corrected errors of healthy parts: how many GPUs show any, and how often those do (log-normal)."""
+
+    remap_banks: Count
+    share_with_corrected: Annotated[float, Meta(ge=0.0, le=1.0)]
+    corrected_per_hour_median: NotNegative
+    corrected_per_hour_log_sigma: NotNegative
+
+
+class Spread(Room, frozen=True, kw_only=True):
+    """Standard deviations at four levels: repeat and visit (Student t, 4 degrees of freedom), GPU and node (normal)."""
+
+    repeat: NotNegative
+    visit: NotNegative
+    gpu: NotNegative
+    node: NotNegative
+
+
+class NoiseModel(Room, frozen=True, kw_only=True):
+    """Noise by quantity: percent of the value; the last four in W, W, MHz and K."""
+
+    hbm: Spread
+    host: Spread
+    nvlink_ce: Spread
+    nvlink_sm: Spread
+    iterations: Spread
+    thermal_resistance: Spread
+    power_w: Spread
+    idle_power_w: Spread
+    sm_clock_mhz: Spread
+    temperature_k: Spread
+    slow_repeat_share: Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class HardwareModel(Room, frozen=True, kw_only=True):
+    """A complete node model, one file: profiles/scenarios/hgx-b200.yaml is the example."""
+
+    kind: Literal["model"]
+    name: Text
+    description: Text
+    cooling: Literal["air", "liquid"]
+    node: NodeModel
+    gpu: GpuModel
+    clock: ClockModel
+    memory: MemoryModel
+    host: HostModel
+    nvlink: NvlinkModel
+    power: PowerModel
+    thermal: ThermalModel
+    load: LoadModel
+    ecc: EccModel
+    noise: NoiseModel
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs the node has."""
+        return len(self.gpu.pci_bus_ids)
+
+
+class When(Room, frozen=True, kw_only=True, omit_defaults=True):
+    """Conditions; all that are given must hold. Temperatures in °C of the target's own GPU (of any, for the node)."""
+
+    temperature_above: float | None = None
+    memory_temperature_above: float | None = None
+    gpus_active_above: int | None = None
+    """More than this many GPUs run the soak load."""
+
+
+class Deviation(Room, frozen=True, kw_only=True, omit_defaults=True, rename={"from_": "from"}):
+    """One parameter of some subjects that differs from the model: exactly one of factor, value and add."""
+
+    target: Annotated[str, Meta(min_length=1, max_length=80)]
+    parameter: Annotated[str, Meta(min_length=1, max_length=60)]
+    factor: float | None = None
+    value: float | int | bool | str | None = None
+    add: float | None = None
+    from_: Duration = "0s"
+    until: Duration | None = None
+    when: When | None = None
+
+
+class Scenario(Room, frozen=True, kw_only=True, omit_defaults=True):
+    """A hardware model with deviations and named faults."""
+
+    hardware: Annotated[str, Meta(min_length=1, max_length=200)]
+    description: str = ""
+    seed: Annotated[int, Meta(ge=0, lt=2**63)] = 0
+    set: tuple[Deviation, ...] = ()
+    faults: tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...] = ()
+
+
+def seconds(duration: str) -> float:
+    """Seconds of a duration with unit, for example `1.5m` is 90."""
+    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)):
+        if duration.endswith(unit):
+            return float(duration[: -len(unit)]) * factor
+    raise ValueError(duration)

@@ -1,0 +1,169 @@
+"""What the sensors of simulated GPUs show over a block of time: all GPUs and samples at once, in numpy."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuaccept.check import Sensors, Unavailable, gpu_subject
+from gpuaccept.device.mock import noise
+from gpuaccept.device.mock.physics import HW_SLOWDOWN, POWER_BRAKE, WANDER_S, Body, Segment
+from gpuaccept.device.mock.world import Holds, World
+
+Array = NDArray[np.float64]
+_FIELD = {name: index for index, name in enumerate(Segment._fields)}
+_COLUMNS = Sensors._fields[1:-1]
+
+
+class SensorBank:
+    """The sensors of all GPUs of a node; readings are rounded as NVML rounds them."""
+
+    def __init__(self, bodies: Sequence[Body], world: World) -> None:
+        self.bodies, self.world = bodies, world
+        self.keys = {
+            quantity: np.array([body.key(f"sensor {quantity}") for body in bodies], np.uint64)
+            for quantity in ("power_w", "sm_clock_mhz", "temperature_k", "iterations", "brake")
+        }
+        self.deviating = {name.removeprefix("sensor.") for name in world.names if name.startswith("sensor.")}
+
+    def read(
+        self,
+        places: Sequence[int],
+        at: Sequence[float],
+        memory_clock: Callable[[int], float],
+        holds: Holds,
+    ) -> list[Sensors]:
+        """Samples of the GPUs at these places, at these times (s, in order, not before the bodies' last event)."""
+        bodies = [self.bodies[place] for place in places]
+        for body in bodies:
+            body.advance(at[-1])
+        columns = self._columns(bodies, np.array(places), np.array(at))
+        columns["memory_clock_mhz"] = np.repeat(
+            np.array([[memory_clock(place)] for place in places], np.float64), len(at), axis=1
+        )
+        if self.deviating:
+            return [self._deviated(place, row, at, columns, holds) for row, place in enumerate(places)]
+        lists = {name: column.tolist() for name, column in columns.items()}
+        times = tuple(at)
+        return [
+            Sensors(times, *(tuple(lists[name][row]) for name in (*_COLUMNS, "iterations")))
+            for row in range(len(places))
+        ]
+
+    def _deviated(
+        self,
+        place: int,
+        row: int,
+        at: Sequence[float],
+        columns: dict[str, Any],
+        holds: Holds,
+    ) -> Sensors:
+        """One GPU's samples where a sensor shows something else than what is."""
+        out: list[Any] = [tuple(at)]
+        for name in (*_COLUMNS, "iterations"):
+            column = columns[name][row]
+            if name in self.deviating:
+                changed = self._changed(place, name, column, at, holds)
+                if isinstance(changed, Unavailable):
+                    out.append(changed)
+                    continue
+                column = changed.astype(column.dtype)
+            out.append(tuple(column.tolist()))
+        return Sensors(*out)
+
+    def _changed(self, place: int, name: str, column: Any, at: Sequence[float], holds: Holds) -> Array | Unavailable:
+        parameter, subject = f"sensor.{name}", gpu_subject(place)
+        out = [
+            self.world.value(parameter, subject, value, t, holds) for value, t in zip(column.tolist(), at, strict=True)
+        ]
+        if any(value == "unavailable" for value in out):
+            return Unavailable("nvmlDeviceGetFieldValues", 3, "NVML_ERROR_NOT_SUPPORTED")
+        return np.array(out)
+
+    def _columns(self, bodies: list[Body], places: NDArray[np.int64], at: Array) -> dict[str, Any]:
+        model = self.world.model
+        table = _table(bodies, at)
+
+        def field(name: str) -> Array:
+            return table[:, :, _FIELD[name]]
+
+        dt = at[None, :] - field("start")
+        total = np.zeros((len(bodies), len(at)))
+        area = (field("inlet") - bodies[0].reference_c) * dt
+        for number, tau in enumerate(bodies[0].taus, 1):
+            equilibrium, rise = field(f"equilibrium_{number}"), field(f"rise_{number}")
+            decay = np.exp(dt / -tau)
+            total += equilibrium + (rise - equilibrium) * decay
+            area = area + equilibrium * dt + (rise - equilibrium) * (tau * (1.0 - decay))
+        inlet = field("inlet") + model.thermal.inlet_wander_k * _wander(bodies[0].inlet_key, at)
+        temperature = inlet + total
+        slope = model.clock.load_percent_per_kelvin / 100.0
+        loaded = field("loaded") > 0.0
+        ticks = np.round(at * 1000.0).astype(np.uint64)[None, :]
+
+        def wobble(quantity: str) -> Array:
+            return noise.students(noise.uniforms(self.keys[quantity][places][:, None], ticks))
+
+        braked = loaded & (field("brake") > 0.0)
+        if braked.any():
+            braked &= noise.uniforms(self.keys["brake"][places][:, None], ticks) < field("brake")
+        spread = model.noise
+        shake = wobble("power_w")
+        power = field("power") + shake * np.where(loaded, spread.power_w.repeat, spread.idle_power_w.repeat)
+        ceiling = model.power.limit_w * model.power.peak_share
+        clock = field("clock") * np.where(loaded, 1.0 + slope * (temperature - bodies[0].reference_c), 1.0)
+        visit = np.array([[body.visit_clock] for body in bodies])
+        clock = clock + np.where(loaded, visit + spread.sm_clock_mhz.repeat * wobble("sm_clock_mhz"), 0.0)
+        free = field("reasons") == 0.0  # no reason to be below a clock: it stands still at its top
+        clock = np.where(loaded & free, field("clock"), np.minimum(clock, model.clock.sm_max_mhz))
+        clock = np.where(braked, clock / 2.0, clock)
+        heat = spread.temperature_k.repeat * wobble("temperature_k")
+        shown = np.round(temperature + heat)
+        rate = field("rate")
+        # a reading lags behind by up to 6 sigma of a second's work, so it is never above what the load has done
+        lag = spread.iterations.repeat / 100.0 * rate * (np.clip(wobble("iterations"), -3.0, 3.0) - 3.0)
+        iterations = np.where(loaded, field("iterations") + rate * (dt + slope * area) + lag, 0.0)
+        iterations[:, 0] = np.maximum(iterations[:, 0], [body.shown for body in bodies])
+        iterations = np.maximum.accumulate(iterations, axis=1)
+        for body, last in zip(bodies, iterations[:, -1].tolist(), strict=True):
+            body.shown = last
+        reasons = field("reasons").astype(np.int64)
+        return {
+            "power_w": np.round(np.clip(power, 1.0, ceiling), 3),
+            "temperature_c": shown,
+            "memory_temperature_c": np.round(inlet + field("memory_rise") * total + heat),
+            "margin_k": model.thermal.maximum_c - shown,
+            "sm_clock_mhz": np.round(np.maximum(clock, 1.0)),
+            "event_reasons": np.where(braked, reasons | POWER_BRAKE | HW_SLOWDOWN, reasons),
+            "sw_power_cap_ns": _counter(field("cap_ns"), field("cap"), dt),
+            "sw_thermal_ns": _counter(field("thermal_ns"), field("thermal"), dt),
+            "hw_thermal_ns": _counter(field("hardware_ns"), field("hardware"), dt),
+            "hw_power_brake_ns": _counter(field("brake_ns"), field("brake"), dt),
+            "energy_mj": ((field("energy") + field("power") * dt) * 1000.0).astype(np.int64),
+            "iterations": iterations.astype(np.int64),
+        }
+
+
+def _counter(start: Array, share: Array, dt: Array) -> NDArray[np.int64]:
+    return (start + share * dt * 1e9).astype(np.int64)
+
+
+def _wander(key: int, at: Array) -> Array:
+    """`noise.wander` of an array of times."""
+    knots = range(int(at[0] // WANDER_S), int(at[-1] // WANDER_S) + 2)
+    return np.interp(at, [knot * WANDER_S for knot in knots], [noise.normal(key, knot) for knot in knots])
+
+
+def _table(bodies: list[Body], at: Array) -> Array:
+    """Segment of each GPU at each sample: (GPUs, samples or 1, fields)."""
+    if all(len(body.segments) == 1 for body in bodies):
+        return np.array([[body.segments[0]] for body in bodies])
+    rows = []
+    for body in bodies:
+        starts = [segment.start for segment in body.segments]
+        rows.append(np.array(body.segments)[[max(0, bisect_right(starts, t) - 1) for t in at.tolist()]])
+    return np.array(rows)

@@ -1,0 +1,129 @@
+"""Opens a device by its name: the only place that knows which kinds there are."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import NamedTuple
+
+import msgspec
+
+from gpuaccept.check import Node, Pulse
+from gpuaccept.data import Layer, Simulated
+from gpuaccept.device.fault import Fault, FaultKey
+from gpuaccept.errors import UsageError
+
+__all__ = [
+    "DeviceSpec",
+    "Fault",
+    "FaultKey",
+    "Traits",
+    "check_spec",
+    "faults",
+    "libraries",
+    "open_node",
+    "simulated",
+    "traits",
+]
+
+
+class DeviceSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which device to measure: `nvidia`, or `mock:NAME|PATH` with seed and faults, in virtual or in real time."""
+
+    device: str
+    seed: int = 0
+    faults: tuple[str, ...] = ()
+    real_time: bool = False
+
+
+class Traits(NamedTuple):
+    """How a device wants to be worked with: one worker for all GPUs, and the silence (s) that means a hang."""
+
+    one_worker: bool
+    silence_s: float
+
+
+def check_spec(spec: DeviceSpec) -> None:
+    """Raise UsageError, in one sentence, where the device, scenario, a fault or one of its keys is not known."""
+    name = _mock(spec)
+    if name is None:
+        if spec.faults:
+            raise UsageError("faults can't be made on real hardware", "use --fault with --device mock:NAME")
+        return
+    from gpuaccept.device.mock.scenario import load
+
+    if not 0 <= spec.seed < 2**63:
+        raise UsageError(f"seed {spec.seed} is not between 0 and 2^63 - 1")
+    load(name, spec.faults, spec.seed)
+
+
+def open_node(spec: DeviceSpec, gpus: tuple[int, ...] | None, pulse: Pulse, start_s: float = 0.0) -> Node:
+    """Open a device for these GPUs (None: all). `start_s` is the virtual time to go on from, on the mock only.
+
+    Raises UsageError as `check_spec`, DeviceUnavailable where nothing can be measured.
+    """
+    name = _mock(spec)
+    if name is None:
+        from gpuaccept.device.nvidia import open_nvidia
+
+        return open_nvidia(gpus, pulse)
+    from gpuaccept.device.mock.node import MockNode
+    from gpuaccept.device.mock.scenario import load
+    from gpuaccept.device.mock.world import World
+
+    simulation = load(name, spec.faults, spec.seed)
+    world = World(simulation.model, simulation.deviations)
+    return MockNode(world, simulation.seed, gpus, pulse, start_s, spec.real_time)
+
+
+def simulated(spec: DeviceSpec) -> Simulated | None:
+    """Why this device is not real, or None. For `nvidia` it loads the driver: ask in a worker."""
+    name = _mock(spec)
+    if name is None:
+        from gpuaccept.device.nvidia import is_stub
+
+        return Simulated(by="stub") if is_stub() else None
+    from gpuaccept.device.mock.scenario import load
+
+    simulation = load(name, spec.faults, spec.seed)
+    return Simulated(
+        by="mock",
+        scenario=name.rsplit("/", 1)[-1],
+        seed=simulation.seed,
+        faults=simulation.faults,
+        digest=simulation.digest,
+    )
+
+
+def libraries(spec: DeviceSpec) -> tuple[Layer, ...]:
+    """Path and sha256 of each driver library that this process uses; none on the mock."""
+    if _mock(spec) is not None:
+        return ()
+    from gpuaccept.device.nvidia import libraries as loaded
+
+    return loaded()
+
+
+def traits(spec: DeviceSpec) -> Traits:
+    """How to work with this device. A mock call takes no time; a driver's may (module load, first context)."""
+    return Traits(one_worker=True, silence_s=2.0) if _mock(spec) is not None else Traits(False, 30.0)
+
+
+def faults() -> tuple[Fault, ...]:
+    """Every named fault that a mock can have."""
+    from gpuaccept.device.mock.faults import catalogue
+
+    return catalogue()
+
+
+def _mock(spec: DeviceSpec) -> str | None:
+    """The scenario of a mock; None for nvidia. Raises UsageError for anything else."""
+    kind, colon, name = spec.device.partition(":")
+    if kind == "mock" and name:
+        return name
+    if spec.device == "nvidia":
+        return None
+    if kind == "mock":
+        raise UsageError("mock needs a scenario", "for example --device mock:hgx-b200")
+    near = get_close_matches(kind, ("nvidia", "mock"), 1, 0.5)
+    hint = f", did you mean {near[0]}{':…' if near[0] == 'mock' else ''}?" if near else ""
+    raise UsageError(f"unknown device {spec.device!r}{hint}", "devices are nvidia and mock:NAME|PATH")
