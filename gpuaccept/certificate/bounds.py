@@ -42,7 +42,7 @@ class Gap:
 def bounds(look: Lookup) -> tuple[Bound, ...]:
     """Upper bounds at 95 % confidence where there is one, and what was not tested at all."""
     simulated = look.evidence.simulated is not None
-    fixed = (
+    fixed: tuple[Bound, ...] = (
         Bound(
             "Bad cells in memory that no buffer touched",
             "not tested",

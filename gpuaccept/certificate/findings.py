@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from gpuaccept.certificate import charts
+from gpuaccept.certificate import charts, results, tables
 from gpuaccept.certificate.lookup import Lookup, words
 from gpuaccept.certificate.node import places
-from gpuaccept.certificate.numbers import Quantity, as_float, number, quantity, requirement
-from gpuaccept.certificate.results import plot
+from gpuaccept.certificate.numbers import Quantity, as_float, number, quantity
 from gpuaccept.certificate.words import WHO
 from gpuaccept.data import Cause, Finding, Part, Result
+from gpuaccept.judge import requirement
 
 DETAILED = 12
 """Findings that are written out; the others stand in the list only."""
@@ -58,7 +58,9 @@ class Item:
     cause: Cause
     who: str
     action: str
-    advice: tuple[str, ...]
+    strip: tables.Strip | None
+    advice: tuple[tuple[tuple[str, bool], ...], ...]
+    """Sentences of (text, is a command) pieces."""
     evidence: tuple[str, ...]
 
 
@@ -69,7 +71,9 @@ def items(look: Lookup) -> tuple[Item, ...]:
 
 def place_of(part: Part) -> tuple[tuple[str, str, bool], ...]:
     """Everything known of where a part is and what it is: (label, text, is an identifier)."""
-    rows = [("Part", _name(part), False)]
+    rows = [("Part", words(part.subject), False)]
+    if part.name:
+        rows.append(("Name" if part.gpu is None else "Model", part.name, False))
     if part.slot:
         rows.append(("Slot", part.slot, False))
     if part.module_id is not None:
@@ -78,9 +82,14 @@ def place_of(part: Part) -> tuple[tuple[str, str, bool], ...]:
     return tuple(rows)
 
 
+def pieces(sentence: str) -> tuple[tuple[str, bool], ...]:
+    """(text, is a command): what stands between backquotes is a command."""
+    return tuple((text, bool(k % 2)) for k, text in enumerate(sentence.split("`")) if text)
+
+
 def _item(look: Lookup, nr: int, finding: Finding) -> Item:
     limit, subject = look.limits.get(finding.limit), finding.part.subject
-    drawn = plot(look, limit, subject) if limit is not None else None
+    drawn = results.plot(look, limit, subject) if limit is not None else None
     return Item(
         nr=nr,
         result=finding.result,
@@ -95,11 +104,12 @@ def _item(look: Lookup, nr: int, finding: Finding) -> Item:
         source=f"{limit.source}: {limit.reference}" if limit else "",
         metric=finding.metric,
         plot=drawn[0] if drawn else None,
+        strip=tables.strip(look, limit) if limit is not None and drawn is None else None,
         gist=finding.reason,
         cause=finding.cause,
         who=WHO[finding.cause],
         action=finding.action,
-        advice=finding.advice,
+        advice=tuple(pieces(sentence) for sentence in finding.advice),
         evidence=_evidence(look, finding),
     )
 
@@ -138,11 +148,6 @@ def _evidence(look: Lookup, finding: Finding) -> tuple[str, ...]:
         if event.subject == subject or (finding.part.gpu is not None and event.subject == f"gpu/{finding.part.gpu}")
     ][:4]
     return tuple(lines)
-
-
-def _name(part: Part) -> str:
-    text = words(part.subject)
-    return text if not part.name or part.name in text else f"{text} ({part.name})"
 
 
 def _map(look: Lookup, part: Part) -> Map | None:

@@ -61,7 +61,7 @@ def extract(data: bytes) -> tuple[bytes, str, str]:
     blocks, marks = data.count(_OPEN), data.count(b'id="gpuaccept-record"')
     if blocks != 1 or marks != 1:
         raise EvidenceError(
-            f"the page holds {max(blocks, marks) if blocks else 'no'} record block{'s' if blocks else ''}; exactly one is expected",
+            f"the page holds {max(blocks, marks)} record blocks where exactly one is expected",
             "ask its sender for the page as it was written, or for record.json",
         )
     start = data.index(_OPEN) + len(_OPEN)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from statistics import median
 
-from gpuaccept.certificate.numbers import as_float
+from gpuaccept.certificate.numbers import as_float, plain
 from gpuaccept.data import (
     Cohort,
     Evidence,
@@ -23,6 +22,7 @@ from gpuaccept.data import (
     Verdict,
 )
 from gpuaccept.judge import Estimate
+from gpuaccept.judge.subjects import order, selected
 
 SEVERITY: tuple[Result, ...] = ("fail", "error", "inconclusive", "skipped", "pass")
 _SUBJECT = re.compile(r"gpu/([0-9]{1,4})(?:/link/([0-9]{1,4})|>gpu/([0-9]{1,4}))?")
@@ -51,7 +51,7 @@ class Lookup:
         """Every subject that a limit was judged on, in order of GPU, then link or peer."""
         known = set(self.estimates.get(limit.metric, {}))
         known |= {subject for name, subject in self.missed if name == limit.id}
-        return tuple(sorted((s for s in known if fnmatchcase(s, limit.subjects)), key=order))
+        return tuple(sorted(selected(tuple(known), limit.subjects), key=order))
 
     def verdict(self, limit: Limit, subject: str) -> Result:
         """The verdict of one limit on one subject; what was never measured is `skipped`."""
@@ -75,9 +75,10 @@ class Lookup:
         middle = median(values)
         return middle * (1 - sign * limit.max_deviation.sigmas * facts.gpu.sigma_percent / 100), sign
 
-    def gpu(self, index: int | None) -> GpuFacts | None:
-        """Facts of the GPU with this index."""
-        return next((g for g in self.evidence.node.gpus if g.index == index), None)
+    def gpus(self) -> tuple[int, ...]:
+        """Indices of all GPUs that were found or planned."""
+        planned = range(self.cohort.gpus) if self.cohort else ()
+        return tuple(sorted({*planned, *(gpu.index for gpu in self.evidence.node.gpus)}))
 
     def slot(self, gpu: GpuFacts) -> str:
         """The name printed at the GPU's slot, by the profile's slot map; empty where it is not known."""
@@ -109,12 +110,6 @@ def numbers_in(subject: str) -> tuple[int | None, int | None, int | None]:
     return gpu, link, peer
 
 
-def order(subject: str) -> tuple[int, int, int, str]:
-    """Sorts subjects as people count: node, GPUs, their links, their pairs."""
-    gpu, link, peer = numbers_in(subject)
-    return (-1 if gpu is None else gpu, -1 if link is None else link, -1 if peer is None else peer, subject)
-
-
 def words(subject: str) -> str:
     """A subject as people say it: `GPU 3 link 11`, `GPU 2 → GPU 5`, `node`."""
     gpu, link, peer = numbers_in(subject)
@@ -135,3 +130,15 @@ def gravest(results: Iterable[Result], default: Result) -> Result:
     """The gravest of some verdicts."""
     found = set(results)
     return next((result for result in SEVERITY if result in found), default)
+
+
+def counts_of(judged: Judged) -> str:
+    """`8 pass`, `7 pass, 1 fail`."""
+    pairs = (
+        (judged.passed, "pass"),
+        (judged.failed, "fail"),
+        (judged.inconclusive, "inconclusive"),
+        (judged.errors, "not measured"),
+        (judged.skipped, "skipped"),
+    )
+    return ", ".join(f"{plain(count)} {word}" for count, word in pairs if count) or "nothing planned"

@@ -90,7 +90,7 @@ def places(look: Lookup) -> tuple[tuple[str, int | None, GpuFacts | None], ...]:
             out.append((slots[module], int(module), gpu))
             if gpu is not None:
                 gpus.remove(gpu)
-    return tuple([*out, *((look.slot(gpu), gpu.module_id, gpu) for gpu in gpus)])
+    return (*out, *((look.slot(gpu), gpu.module_id, gpu) for gpu in gpus))
 
 
 def board(look: Lookup) -> Board:
@@ -106,7 +106,7 @@ def board(look: Lookup) -> Board:
     through = f"{switches} NVSwitches" if switches > 1 else "NVSwitch" if switches else "NVLink"
     text = f"{seen} of {planned} links measured" + (f", {bad} with a finding" if bad else "")
     drawn = per_gpu > 0 and 0 < len(tiles) <= 8
-    return Board(tiles, 4 if len(tiles) <= 16 else 9, f"{through}|{text}" if drawn else None, text, planned - seen)
+    return Board(tiles, 4 if len(tiles) <= 16 else 9, through if drawn else None, text, planned - seen)
 
 
 def identities(look: Lookup) -> tuple[Identity, ...]:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from gpuaccept.certificate.words import visible
-from gpuaccept.data import Limit, Scalar
+from gpuaccept.data import Scalar
 
 NARROW = "\u202f"
 _DECIMAL = re.compile(r"-?[0-9]{1,40}")
@@ -39,11 +39,11 @@ def number(value: float, digits: int = 0) -> str:
     return f"{sign}{_grouped(whole)}{dot}{rest}"
 
 
-def plain(value: float) -> str:
+def plain(value: float, significant: int = 6) -> str:
     """Up to six significant digits, without trailing zeros: a reading, a limit."""
     if value == int(value) and abs(value) < 1e15:
         return number(value)
-    digits = min(9, max(0, 5 - math.floor(math.log10(abs(value)))))
+    digits = min(9, max(0, significant - 1 - math.floor(math.log10(abs(value)))))
     text = number(value, digits)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -63,7 +63,7 @@ def quantity(value: Scalar | None, uncertainty: float | None, unit: str) -> Quan
     if uncertainty is not None and uncertainty > 0:
         digits = digits_of(uncertainty)
         return Quantity(number(value, digits), number(uncertainty, digits), unit)
-    return Quantity(plain(value), "", unit)
+    return Quantity(plain(value, 5), "", unit)
 
 
 def scalar(value: Scalar) -> str:
@@ -83,22 +83,6 @@ def numeric(value: Scalar | None) -> bool:
 def as_float(value: Scalar | None) -> float | None:
     """The number that a sample is, or None for text."""
     return float(value) if value is not None and numeric(value) else None
-
-
-def requirement(limit: Limit) -> str:
-    """A limit in words: `≥ 5900 GB/s`, `one of 595.71.05, 580.95.05`, `the same on all`."""
-    unit = f" {visible(limit.unit, 20)}" if limit.unit else ""
-    if limit.minimum is not None:
-        return f"≥ {plain(limit.minimum)}{unit}"
-    if limit.maximum is not None:
-        return f"≤ {plain(limit.maximum)}{unit}"
-    if limit.equals is not None:
-        return f"= {scalar(limit.equals)}{unit}"
-    if limit.one_of is not None:
-        return f"one of {', '.join(scalar(value) for value in limit.one_of)}{unit}"
-    if limit.max_deviation is not None:
-        return f"within {plain(limit.max_deviation.sigmas)} σ of the node's median"
-    return "the same on all" if limit.uniform else "different on each"
 
 
 def percent(part: float, whole: float) -> str:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from gpuaccept.certificate import charts
 from gpuaccept.certificate.lookup import Lookup, numbers_in, words
-from gpuaccept.certificate.numbers import duration, number, plain, requirement
+from gpuaccept.certificate.numbers import duration, number, plain
 from gpuaccept.data import SeriesSummary
+from gpuaccept.judge import requirement
 
 PANELS = (
     ("thermal_soak.temperature", "GPU temperature", 0),
@@ -121,8 +122,8 @@ def _times(seconds: float) -> tuple[tuple[str, str, str], ...]:
     total = seconds / size or 1.0
     step = next(s for s in (1, 2, 5, 10, 15, 20, 30, 60, 120, 10**6) if total / s <= 7)
     marks = [
-        (f"{100 * i * step / total:.2f}", "middle" if i else "start", plain(i * step))
-        for i in range(int(total / step) + 1)
+        (f"{min(100.0, 100 * i * step / total):.2f}", "middle" if i else "start", plain(i * step))
+        for i in range(int(total / step + 0.05) + 1)
     ]
     last = marks[-1]
     anchor = "end" if float(last[0]) > 96 else last[1]

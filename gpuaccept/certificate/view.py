@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
-
-from gpuaccept.certificate import bounds, findings, node, results, soak
-from gpuaccept.certificate.lookup import Lookup, lookup
-from gpuaccept.certificate.numbers import duration, number, percent, plain
-from gpuaccept.certificate.words import check_title, plural
-from gpuaccept.data import Judged, Result, Statement
+from gpuaccept.certificate import about, bounds, findings, node, results, soak, tables
+from gpuaccept.certificate.lookup import lookup
+from gpuaccept.data import Result, Statement
 from gpuaccept.judge import Estimate
 
 SEALS: dict[str, Result] = {
@@ -23,54 +17,6 @@ SEALS: dict[str, Result] = {
     "rejected": "fail",
     "not decided": "inconclusive",
 }
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A label and what stands beside it; `code` marks identifiers, which are set apart."""
-
-    label: str
-    text: str
-    code: bool = False
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Sure:
-    """One of the figures that say how sure the verdict is."""
-
-    label: str
-    figure: str
-    note: str
-
-
-@dataclass(frozen=True)
-class StepRow:
-    """Visits of one check in one state, as they were carried out."""
-
-    step: str
-    visits: str
-    outcome: str
-    started: str
-    took: str
-
-
-@dataclass(frozen=True)
-class SignerRow:
-    """One key that signed. The page doesn't say whose it is: that is in the verifier's trust file."""
-
-    role: str
-    key: str
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Required verdicts by result."""
-
-    required: int
-    failed: int
-    undecided: int
-    observed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -84,29 +30,29 @@ class Page:
     decision: str
     seal: Result
     reason: str
-    what: tuple[Fact, ...]
-    totals: Totals
+    what: tuple[about.Fact, ...]
+    totals: about.Totals
     items: tuple[findings.Item, ...]
-    sure: tuple[Sure, ...]
+    sure: tuple[about.Sure, ...]
     board: node.Board
-    node: tuple[Fact, ...]
+    node_facts: tuple[about.Fact, ...]
     identities: tuple[node.Identity, ...]
-    bounds: tuple[bounds.Bound, ...]
+    unseen: tuple[bounds.Bound, ...]
     gaps: tuple[bounds.Gap, ...]
     not_in_plan: tuple[str, ...]
     groups: tuple[results.Group, ...]
-    strips: tuple[results.Strip, ...]
-    matrices: tuple[results.Matrix, ...]
-    soak: soak.Soak | None
-    method: tuple[Fact, ...]
-    checks: tuple[Fact, ...]
-    coverage: tuple[Fact, ...]
-    steps: tuple[StepRow, ...]
+    strips: tuple[tables.Strip, ...]
+    matrices: tuple[tables.Matrix, ...]
+    load: soak.Soak | None
+    method: tuple[about.Fact, ...]
+    checks: tuple[about.Fact, ...]
+    coverage: tuple[about.Fact, ...]
+    steps: tuple[about.StepRow, ...]
     events: tuple[tuple[str, str, str], ...]
-    ledger: tuple[Fact, ...]
-    signers: tuple[SignerRow, ...]
+    ledger: tuple[about.Fact, ...]
+    signers: tuple[about.SignerRow, ...]
     digest: str
-    annex: tuple[tuple[str, tuple[results.Annex, ...]], ...]
+    annex: tuple[tuple[str, tuple[tables.Annex, ...]], ...]
     gpus: tuple[int, ...]
     ended: str
 
@@ -121,263 +67,33 @@ def page(statement: Statement, envelope: bytes, estimates: Mapping[str, Mapping[
         language=look.predicate.language,
         title="Acceptance certificate" if evidence.plan.acceptance else f"Test report · plan {evidence.plan.name}",
         certificate_id=look.predicate.certificate_id,
-        simulated=_simulated(look),
+        simulated=about.simulated(look),
         decision=judgement.decision.capitalize(),
         seal=SEALS[judgement.decision],
         reason=judgement.reason,
-        what=_what(look, digest),
-        totals=totals(look),
+        what=about.what(look, digest),
+        totals=about.totals(look),
         items=items,
-        sure=_sure(look),
+        sure=about.sure(look),
         board=node.board(look),
-        node=_node(look),
+        node_facts=about.node_facts(look),
         identities=node.identities(look),
-        bounds=bounds.bounds(look),
+        unseen=bounds.bounds(look),
         gaps=bounds.gaps(look),
         not_in_plan=judgement.not_in_plan,
         groups=results.groups(look),
-        strips=results.strips(look),
-        matrices=results.matrices(look),
-        soak=soak.soak(look),
-        method=_method(look),
-        checks=_checks(look),
-        coverage=tuple(
-            Fact(
-                c.what,
-                f"{plain(c.measured)} of {plain(c.planned)} {c.unit}".rstrip(),
-                note=percent(c.measured, c.planned),
-            )
-            for c in judgement.coverage
-        ),
-        steps=_steps(look),
-        events=tuple(
-            (f"{event.at_s:.1f}", event.subject, f"{event.kind}: {event.text}") for event in evidence.events[:40]
-        ),
-        ledger=_ledger(look),
-        signers=tuple(SignerRow(signer.role, _fingerprint(signer.spki)) for signer in look.predicate.signers),
+        strips=tables.strips(look),
+        matrices=tables.matrices(look),
+        load=soak.soak(look),
+        method=about.method(look),
+        checks=about.checks(look),
+        coverage=about.coverage(look),
+        steps=about.steps(look),
+        events=about.events(look),
+        ledger=about.ledger(look),
+        signers=about.signers(look),
         digest=digest,
-        annex=results.annex(look),
+        annex=tables.annex(look),
         gpus=tuple(gpu.index for gpu in evidence.node.gpus),
         ended=evidence.ended_at,
     )
-
-
-def totals(look: Lookup) -> Totals:
-    """Verdicts of required limits, and the observed limits that are not met."""
-    required = [judged for judged in look.judgement.judged if judged.effect == "require"]
-    observed = [j.limit for j in look.judgement.judged if j.effect == "observe" and (j.failed or j.inconclusive)]
-    return Totals(
-        required=sum(_count(judged) for judged in required),
-        failed=sum(judged.failed for judged in required),
-        undecided=sum(judged.inconclusive + judged.errors + judged.skipped for judged in required),
-        observed=tuple(observed),
-    )
-
-
-def _count(judged: Judged) -> int:
-    return judged.passed + judged.failed + judged.inconclusive + judged.errors + judged.skipped
-
-
-def _simulated(look: Lookup) -> str:
-    """Empty for a real run, else how it was simulated."""
-    simulated = look.evidence.simulated
-    if simulated is None:
-        return ""
-    parts = [simulated.by, simulated.scenario, f"seed {simulated.seed}" if simulated.by == "mock" else ""]
-    faults = f"faults {', '.join(simulated.faults)}" if simulated.faults else ""
-    return ", ".join(part for part in (*parts, faults) if part)
-
-
-def _what(look: Lookup, digest: str) -> tuple[Fact, ...]:
-    evidence, profile = look.evidence, look.evidence.profile
-    serial = f"serial {evidence.node.serial}" if evidence.node.serial else "serial not known"
-    facts = [
-        Fact("Node", evidence.node.host, code=True, note=serial),
-        Fact("Hardware", node.models(look), note=look.cohort.description if look.cohort else "fits no cohort"),
-        Fact("Profile", f"{profile.name} {profile.version}", code=True, note=profile.title),
-        Fact("Plan", evidence.plan.name, code=True),
-        Fact("Measured", f"{time(evidence.started_at)} to {time(evidence.ended_at)} UTC"),
-        Fact("Record", f"sha256 {digest[:8]} {digest[8:16]} …", code=True),
-    ]
-    if not evidence.complete:
-        facts.insert(4, Fact("Incomplete", evidence.incomplete_reason))
-    if look.evidence.simulated is not None:
-        facts.append(Fact("Simulated", _simulated(look)))
-    return tuple(facts)
-
-
-def _sure(look: Lookup) -> tuple[Sure, ...]:
-    judgement, ledger, cohort = look.judgement, look.predicate.ledger, look.cohort
-    simulated = look.evidence.simulated is not None
-    if simulated:
-        assurance = Sure("Assurance", "none", "Simulated: no hardware was measured and no real key signed.")
-    else:
-        assurance = Sure(
-            "Assurance",
-            "S1 of S4",
-            "Whoever ran it controlled machine, key and clock, as in a supplier's own declaration. No witness.",
-        )
-    kept = "" if ledger.persistent else " The ledger lies where it may not outlive a reboot."
-    unfinished = (
-        f"{plural(ledger.unfinished, 'run')} of these never ended and {'counts' if ledger.unfinished == 1 else 'count'} as failed."
-        if ledger.unfinished
-        else "Every run started with this key has an end."
-    )
-    planned = [c for c in judgement.coverage if c.planned > 0]
-    least = min(planned, key=lambda c: c.measured / c.planned, default=None)
-    covered = ", ".join(f"{plain(c.measured)} of {plain(c.planned)} {c.what}" for c in planned[:5])
-    k = plain(cohort.coverage_factor) if cohort else ""
-    observed = totals(look).observed
-    misses = (
-        f"{plural(judgement.observed_misses, 'observed limit')} not met"
-        if judgement.observed_misses
-        else "No observed limit missed"
-    )
-    floors = _unlearned(look)
-    return (
-        assurance,
-        Sure("Run", f"{ledger.number} of {ledger.started}", unfinished + kept),
-        Sure(
-            "Measured of planned",
-            percent(least.measured, least.planned) if least else "nothing",
-            f"{covered}." if covered else "The plan has no step for this node.",
-        ),
-        Sure(
-            "Decision rule",
-            f"guarded, k = {k}" if k else "none",
-            "Pass if y − U reaches the limit, fail if y + U does not; between: measured again, at most "
-            f"{plural(cohort.looks, 'look')}. Counts are exact."
-            if cohort
-            else "The node fits no cohort of the profile: nothing but its model is judged.",
-        ),
-        Sure(
-            "Limits",
-            plural(judgement.assumptions, "assumption"),
-            f"Required limits that nobody has published or measured. {plural(floors, 'floor')} not learned from nodes of this site.",
-        ),
-        Sure(
-            "Observed",
-            misses,
-            f"{', '.join(observed[:4])}{' …' if len(observed) > 4 else ''}" if observed else "Shown, never decides.",
-        ),
-    )
-
-
-def _unlearned(look: Lookup) -> int:
-    """Floors on sampled metrics that do not come from measured nodes."""
-    return sum(
-        1
-        for limit in look.limits.values()
-        if limit.minimum is not None
-        and limit.source != "measured"
-        and limit.metric in look.declared
-        and look.declared[limit.metric].kind == "sampled"
-    )
-
-
-def _node(look: Lookup) -> tuple[Fact, ...]:
-    facts = look.evidence.node
-    counts = (facts.gpu_count_pci, facts.gpu_count_nvml, facts.gpu_count_cuda)
-    return (
-        Fact("Host", facts.host, code=True),
-        Fact("Serial", facts.serial or "not known", code=facts.serial is not None),
-        Fact("System", f"{facts.operating_system}, kernel {facts.kernel}"),
-        Fact("Driver", f"{facts.driver_version}, NVML {facts.nvml_version}, CUDA {facts.cuda_driver_version}"),
-        Fact("Fabric manager", facts.fabric_manager_version or "not known"),
-        Fact("GPUs found", "{} by PCI, {} by NVML, {} by CUDA".format(*counts)),
-        Fact("Boot", facts.boot_id, code=True),
-    )
-
-
-def _method(look: Lookup) -> tuple[Fact, ...]:
-    evidence, profile, cohort = look.evidence, look.evidence.profile, look.cohort
-    digest = hashlib.sha256(msgspec.json.encode(profile)).hexdigest()
-    facts = [
-        Fact("Profile", f"{profile.name} {profile.version}", code=True, note=profile.site),
-        Fact("Digest", digest, code=True, note="sha256 of the resolved profile, embedded in the record"),
-        *(
-            Fact("Layer", layer.name, code=True, note=f"sha256 {layer.sha256[:16]}…")
-            for layer in evidence.profile_layers
-        ),
-        Fact(
-            "Tool", f"gpuaccept {evidence.environment.gpuaccept_version}, Python {evidence.environment.python_version}"
-        ),
-        *(
-            Fact("Library", layer.name, code=True, note=f"sha256 {layer.sha256[:16]}…")
-            for layer in evidence.environment.libraries
-        ),
-    ]
-    if cohort is not None:
-        factor = plain(cohort.coverage_factor)
-        facts += [
-            Fact("Cohort", f"{cohort.name}: {cohort.hardware}, {cohort.cooling}-cooled"),
-            Fact(
-                "Repetition",
-                f"{cohort.visits} visits of each sampled figure in one state, at most {cohort.looks} looks; the median is judged, the worst is shown",
-            ),
-            Fact(
-                "Uncertainty",
-                f"U = {factor} · u; u² = (1.253 σ/√visits)² + type B², σ pooled and declared before the run",
-            ),
-            Fact("Deviation limits", "against the node's own median, at least 5 σ from GPU to GPU; no U is added"),
-        ]
-    facts += [
-        Fact(
-            "Clock",
-            f"the node's own, {time(evidence.started_at)} to {time(evidence.ended_at)} UTC; transfers by GPU events",
-        ),
-        Fact("Sampling", "every GPU, link and pair of this node"),
-        Fact("Run", evidence.run_id, code=True),
-        Fact("Scope", "relates only to the node listed; state at the test date"),
-        *(Fact("Note", note) for note in profile.notes[:6]),
-    ]
-    return tuple(facts)
-
-
-def _checks(look: Lookup) -> tuple[Fact, ...]:
-    return tuple(
-        Fact(check_title(check.name), check.purpose, note=f"sha256 {check.source_sha256[:16]}…")
-        for check in look.evidence.checks
-    )
-
-
-def _steps(look: Lookup) -> tuple[StepRow, ...]:
-    rows: list[StepRow] = []
-    for run in look.evidence.steps:
-        step = f"{run.check}, {run.state}" if run.state else run.check
-        again = f", look {run.look}" if run.look > 1 else ""
-        outcome = f"{run.outcome.replace('_', ' ')}{f': {run.reason}' if run.reason else ''}"
-        if run.failures:
-            outcome += f"; {plural(len(run.failures), 'measurement')} not made"
-        rows.append(
-            StepRow(
-                step,
-                f"visit {run.visit}{again}",
-                outcome,
-                number(run.started_s, 1),
-                duration(run.ended_s - run.started_s),
-            )
-        )
-    return tuple(rows)
-
-
-def _ledger(look: Lookup) -> tuple[Fact, ...]:
-    ledger = look.predicate.ledger
-    return (
-        Fact("This run", f"number {ledger.number} of {ledger.started} started with this key"),
-        Fact("Without an end", f"{ledger.unfinished}: counted as failed" if ledger.unfinished else "none"),
-        Fact("Ledger head", ledger.head, code=True),
-        Fact("Kept", "on disk of the node" if ledger.persistent else "where it may not outlive a reboot"),
-    )
-
-
-def _fingerprint(spki: str) -> str:
-    try:
-        return hashlib.sha256(base64.b64decode(spki, validate=True)).hexdigest()
-    except (binascii.Error, ValueError):
-        return "not base64"
-
-
-def time(stamp: str) -> str:
-    """`2026-11-24 09:06:12` from RFC 3339 with Z."""
-    return stamp.replace("T", " ").removesuffix("Z")

@@ -27,14 +27,14 @@ def render(record: Path, form: str, out: Path | None) -> int:
     from gpuaccept.record.envelope import open_record
 
     data = _read(record)
-    envelope = html.extract(data)[0] if data.lstrip()[:1] == b"<" else data
+    envelope = html.extract(data)[0] if data[:1] == b"<" else data
     statement = open_record(envelope).statement
     if form == "html":
         view = html.render(statement, envelope)
     else:
         view = text.summary_json(statement) if form == "json" else text.summary(statement).encode("utf-8")
     if out is None:
-        click.get_binary_stream("stdout").write(view)
+        click.echo(view, nl=False)
     else:
         _write(out, view)
     return 0

@@ -1,0 +1,185 @@
+"""Tables of many parts: links as strips, pairs as matrices, and the figures of every GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from gpuaccept.certificate import charts
+from gpuaccept.certificate.lookup import SEVERITY, Lookup, counts_of, gravest, numbers_in, overall, words
+from gpuaccept.certificate.numbers import as_float, digits_of, number, scalar
+from gpuaccept.certificate.words import check_title
+from gpuaccept.data import Limit, Result
+from gpuaccept.judge import Estimate, requirement
+
+IDENTITIES = ("inventory.serial", "inventory.uuid")
+"""Metrics that the table of identities shows."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One exact metric of every link or pair: a cell each, grouped by GPU; what deviates is named beside it."""
+
+    label: str
+    metric: str
+    requirement: str
+    effect: str
+    counts: str
+    paths: tuple[tuple[Result, Markup], ...]
+    verdict: Result
+    description: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One ordered pair in a matrix."""
+
+    text: str
+    verdict: Result
+    worst: bool
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One copy metric of all ordered pairs: rows act, columns are their peers; None on the diagonal."""
+
+    title: str
+    metric: str
+    unit: str
+    requirement: str
+    gpus: tuple[int, ...]
+    rows: tuple[tuple[int, tuple[Cell | None, ...]], ...]
+    note: str
+
+
+@dataclass(frozen=True)
+class Annex:
+    """One metric of every GPU. `same` is set instead of `cells` where all show the same text."""
+
+    label: str
+    unit: str
+    cells: tuple[tuple[str, Result, bool], ...]
+    same: str
+    uncertainty: str
+    limit: str
+
+
+def strips(look: Lookup) -> tuple[Strip, ...]:
+    """Every limit on an exact metric of links or pairs."""
+    out = []
+    for judged in look.judgement.judged:
+        limit, declared = look.limits.get(judged.limit), look.declared.get(judged.metric)
+        if limit is None or declared is None or declared.subject not in ("link", "pair") or declared.kind == "sampled":
+            continue
+        drawn = strip(look, limit)
+        out += [drawn] if drawn is not None else []
+    return tuple(out)
+
+
+def strip(look: Lookup, limit: Limit) -> Strip | None:
+    """All subjects of an exact limit as cells; None for the node's, or where the limit was not judged."""
+    judged = next((one for one in look.judgement.judged if one.limit == limit.id), None)
+    declared = look.declared.get(limit.metric)
+    if judged is None or declared is None or declared.subject == "node":
+        return None
+    gpus = look.gpus()
+    links = look.cohort.links_per_gpu if look.cohort else 0
+    per_gpu = {"gpu": 1, "link": links, "pair": len(gpus) - 1}[declared.subject]
+    places: dict[Result, list[int]] = {}
+    for subject in look.subjects(limit):
+        gpu, link, peer = numbers_in(subject)
+        if gpu not in gpus:
+            continue
+        place = 0 if link is None else link
+        if peer in gpus and peer != gpu:
+            place = gpus.index(peer) - (peer > gpu)
+        if place < per_gpu:
+            places.setdefault(look.verdict(limit, subject), []).append(gpus.index(gpu) * per_gpu + place)
+    total = len(gpus) * per_gpu
+    return Strip(
+        label=declared.description,
+        metric=limit.metric,
+        requirement=requirement(limit),
+        effect=limit.effect,
+        counts=counts_of(judged),
+        paths=tuple((r, charts.squares(sorted(places[r]), per_gpu, total)) for r in SEVERITY if r in places),
+        verdict=overall(judged),
+        description=f"{declared.subject}s of {len(gpus)} GPUs: {counts_of(judged)}",
+    )
+
+
+def matrices(look: Lookup) -> tuple[Matrix, ...]:
+    """Every sampled metric of pairs that was measured, judged or not."""
+    gpus = tuple(gpu.index for gpu in look.evidence.node.gpus)
+    out = []
+    for metric, declared in look.declared.items():
+        values = look.values(metric)
+        if declared.subject != "pair" or declared.kind != "sampled" or not values:
+            continue
+        limits = [limit for limit in look.limits.values() if limit.metric == metric]
+        worst = (max if declared.better == "lower" else min)(values, key=lambda s: (values[s], s))
+        best = (min if declared.better == "lower" else max)(values.values())
+        digits = 0 if best >= 1000 else 1
+        rows = []
+        for gpu in gpus:
+            cells: list[Cell | None] = []
+            for peer in gpus:
+                subject = f"gpu/{gpu}>gpu/{peer}"
+                results = [look.verdict(limit, subject) for limit in limits if subject in look.subjects(limit)]
+                text = number(values[subject], digits) if subject in values else "–"
+                cells.append(None if gpu == peer else Cell(text, gravest(results, "pass"), subject == worst))
+            rows.append((gpu, tuple(cells)))
+        note = f"lowest {number(values[worst], digits)} ({words(worst)}), highest {number(best, digits)}"
+        if declared.better == "lower":
+            note = f"highest {number(values[worst], digits)} ({words(worst)}), lowest {number(best, digits)}"
+        texts = ", ".join(requirement(limit) for limit in limits)
+        out.append(Matrix(declared.description, metric, declared.unit, texts, gpus, tuple(rows), note))
+    return tuple(out)
+
+
+def annex(look: Lookup) -> tuple[tuple[str, tuple[Annex, ...]], ...]:
+    """Every metric of GPUs that was measured, by check; identities stand in their own table."""
+    gpus = [f"gpu/{gpu.index}" for gpu in look.evidence.node.gpus]
+    out = []
+    for check in look.evidence.checks:
+        rows = []
+        for declared in check.metrics:
+            estimates = look.estimates.get(declared.name, {})
+            shown = declared.subject == "gpu" and declared.name not in IDENTITIES
+            if shown and any(gpu in estimates for gpu in gpus):
+                rows.append(_annex(look, declared.name, declared.unit, gpus, estimates))
+        if rows:
+            out.append((check_title(check.name), tuple(rows)))
+    return tuple(out)
+
+
+def _annex(look: Lookup, metric: str, unit: str, gpus: Sequence[str], estimates: Mapping[str, Estimate]) -> Annex:
+    declared = look.declared[metric]
+    limits = [limit for limit in look.limits.values() if limit.metric == metric]
+    uncertainties = [e.expanded_uncertainty for e in estimates.values() if e.expanded_uncertainty]
+    digits = digits_of(max(uncertainties)) if uncertainties else None
+    numbers = look.values(metric)
+    pick = {"higher": min, "lower": max}.get(declared.better)
+    worst = pick(numbers, key=lambda s: numbers[s]) if pick and len(set(numbers.values())) > 1 else ""
+    cells = []
+    for gpu in gpus:
+        estimate = estimates.get(gpu)
+        results = [look.verdict(limit, gpu) for limit in limits if gpu in look.subjects(limit)]
+        if estimate is None:
+            cells.append(("–", gravest(results, "skipped"), False))
+            continue
+        value = as_float(estimate.value)
+        text = number(value, digits) if value is not None and digits is not None else scalar(estimate.value)
+        cells.append((text, gravest(results, "pass"), gpu == worst))
+    texts = {text for text, _, _ in cells}
+    same = texts.pop() if len(texts) == 1 and all(v == "pass" for _, v, _ in cells) and digits is None else ""
+    return Annex(
+        label=metric.partition(".")[2],
+        unit=unit,
+        cells=() if same else tuple(cells),
+        same=same,
+        uncertainty=number(max(uncertainties), digits) if uncertainties and digits is not None else "exact",
+        limit=", ".join(requirement(limit).removesuffix(f" {limit.unit}") for limit in limits),
+    )
