@@ -95,7 +95,7 @@ def verify_path(
         page, record = (data, _extract(data)) if _is_page(data) else (None, data)
         opened = envelope.open_record(record)
     except EvidenceError as error:
-        return _unreadable(path, str(error))
+        return _unreadable(path, error.fact)
     found.checked.append("signature and canonical bytes")
     statement = opened.statement
     evidence = statement.predicate.evidence
@@ -259,16 +259,20 @@ def _page_difference(page: bytes, rendered: bytes) -> str:
 
 
 def _by_profile(evidence: Evidence, profile: Profile) -> Evidence:
-    """The same evidence under another profile, in the cohort that fits most of the node's GPUs."""
-    ids = [gpu.pci_device_id for gpu in evidence.node.gpus]
-    fitting = (c.name for c in profile.cohorts if 2 * sum(i in c.pci_device_ids for i in ids) > len(ids))
-    plan = msgspec.structs.replace(evidence.plan, cohort=next(fitting, ""))
-    return msgspec.structs.replace(evidence, profile=profile, plan=plan)
+    """The same evidence under another profile, in the cohort of it that the node's GPUs are of."""
+    from gpuaccept.judge.scope import cohort_of
+
+    under = msgspec.structs.replace(evidence, profile=profile)
+    cohort = cohort_of(under)
+    plan = msgspec.structs.replace(evidence.plan, cohort=cohort.name if cohort else "")
+    return msgspec.structs.replace(under, plan=plan)
 
 
 def _verification(
     path: Path, found: _Findings, opened: envelope.Opened, rejudged: Judgement | None, profile: Profile | None
 ) -> Verification:
+    from gpuaccept.profile.load import digest
+
     predicate = opened.statement.predicate
     evidence = predicate.evidence
     deciding = rejudged or predicate.judgement
@@ -289,7 +293,7 @@ def _verification(
         node=envelope.printable(evidence.node.serial or evidence.node.host),
         plan=evidence.plan.name,
         profile=f"{evidence.profile.name} {envelope.printable(evidence.profile.version)}",
-        profile_sha256=hashlib.sha256(msgspec.json.encode(evidence.profile)).hexdigest(),
+        profile_sha256=digest(evidence.profile),
         record_sha256=hashlib.sha256(opened.envelope).hexdigest(),
         rejudged=rejudged.decision if rejudged else None,
         rejudged_by=profile.name if profile else "",

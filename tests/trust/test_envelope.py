@@ -10,12 +10,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import trust_samples as samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuaccept.errors import EvidenceError, GpuacceptError
 from gpuaccept.record import envelope, keys, statement
-import trust_samples as samples
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_another_payload_type_is_refused_though_it_is_signed(payload: bytes) -> 
 def test_a_key_of_small_order_is_refused_though_its_signature_verifies(payload: bytes) -> None:
     """Key and R are the identity point and S is 0: it fits any payload, so anyone could have made it."""
     weak = keys.PublicKey(bytes([1]) + bytes(31))
-    forged = samples.change(payload, "predicate.signers.0.spki", weak.spki_text)
+    forged = samples.change(payload, "predicate/signers/0/spki", weak.spki_text)
     signature = weak.raw + bytes(32)
     assert weak.verifies(signature, envelope.pae(envelope.PAYLOAD_TYPE, forged))
     entry = {"keyid": weak.keyid, "sig": base64.b64encode(signature).decode()}

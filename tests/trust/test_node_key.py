@@ -61,7 +61,7 @@ def test_power_lost_while_the_key_was_made_leaves_nothing_that_is_refused_later(
 
 def test_a_state_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="state directory .* can't be used"):
+    with pytest.raises(UsageError, match=r"state directory .* can't be used"):
         node_key.node_key(tmp_path / "file" / "state")
 
 

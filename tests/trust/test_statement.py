@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import msgspec
+import trust_samples as samples
 
 from gpuaccept.record import statement
-import trust_samples as samples
 
 
 def test_the_subjects_are_the_node_and_each_gpu() -> None:

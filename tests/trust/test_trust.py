@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import trust_samples as samples
 
 from gpuaccept.errors import EvidenceError, UsageError
 from gpuaccept.record.trust import read_trust
-import trust_samples as samples
 
 AT = "2026-03-01T08:30:00Z"
 
@@ -80,10 +80,10 @@ def test_one_key_under_two_names_is_refused(tmp_path: Path) -> None:
     path = samples.trust_file(tmp_path)
     [entry] = msgspec.json.decode(path.read_bytes())["keys"]
     path.write_bytes(msgspec.json.encode({"keys": [entry, {**entry, "person": "Somebody else"}]}))
-    with pytest.raises(UsageError, match="is the key of E. Engineer again"):
+    with pytest.raises(UsageError, match=r"is the key of E\. Engineer again"):
         read_trust(path)
 
 
 def test_a_trust_file_that_is_missing_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="none.yaml"):
+    with pytest.raises(UsageError, match=r"none\.yaml"):
         read_trust(tmp_path / "none.yaml")

@@ -243,10 +243,10 @@ def resigned(changed_payload: bytes, *signers: keys.SigningKey) -> bytes:
 
 
 def change(data: bytes, path: str, value: Any) -> bytes:
-    """Payload bytes with one value replaced, in canonical encoding: `predicate.evidence.columns.0.samples.0.0`."""
+    """Payload bytes with one value replaced, in canonical encoding: `predicate/evidence/columns/0/samples/0/0`."""
     tree = msgspec.json.decode(data)
     at = tree
-    *parents, last = path.split(".")
+    *parents, last = path.split("/")
     for name in parents:
         at = at[int(name)] if isinstance(at, list) else at[name]
     at[int(last) if isinstance(at, list) else last] = value
