@@ -8,9 +8,11 @@
 
 #define API __attribute__((visibility("default"))) CUresult
 #define HERE (current ? current->gpu : 0)
-#define ENTER_GPU(gpu) do { int e_ = enter(__func__, gpu); if (!e_) e_ = lost(); if (e_) return (CUresult)e_; } while (0)
-#define ENTER() ENTER_GPU(HERE)
+#define ENTER_NODE() do { int e_ = enter(__func__, 0); if (e_) return (CUresult)e_; } while (0)
+#define ENTER_GPU(gpu) do { int e_ = enter(__func__, gpu); if (!e_) e_ = lost(gpu); if (e_) return (CUresult)e_; } while (0)
+#define ENTER() ENTER_GPU(HERE)              /* on the GPU of the current context */
 #define MAX_ALLOCATIONS 4096
+#define SMALL 256                                /* bytes: a copy of no more than these is never spoilt */
 
 typedef struct { int gpu; } Context;
 typedef struct { struct timespec at; int recorded; } Event;
@@ -21,7 +23,7 @@ static Context contexts[MAX_GPUS];
 static __thread Context *current;
 static Allocation allocations[MAX_ALLOCATIONS];
 
-static int lost(void) { return current && num(current->gpu, "lost", 0) ? CUDA_ERROR_LAUNCH_FAILED : 0; }
+static int lost(int gpu) { return num(gpu, "lost", 0) ? CUDA_ERROR_LAUNCH_FAILED : 0; }
 static size_t capacity(int gpu) { return (size_t)num(gpu, "memory_mb", 256) << 20; }
 
 static size_t used(int gpu) {
@@ -70,16 +72,15 @@ static CUresult copy(void *to, int to_host, const void *from, int from_host, siz
     char how[32];
     if ((!to_host && !owned(to, n, 0)) || (!from_host && !owned(from, n, 0))) return CUDA_ERROR_INVALID_VALUE;
     text(how, sizeof how, HERE, "copy", "");
-    if (!strcmp(how, "none")) return CUDA_SUCCESS;
-    if (!strcmp(how, "displaced") && n > 256) memmove(to, (const char *)from + 256, n - 256);
-    else memmove(to, from, n);
+    if (n <= SMALL || !how[0]) memmove(to, from, n);
+    else if (!strcmp(how, "displaced")) memmove(to, (const char *)from + SMALL, n - SMALL);
     return CUDA_SUCCESS;
 }
 
 /* ---- entry and errors ---- */
 
-API cuInit(unsigned flags) { ENTER(); return gpu_count() ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE; }
-API cuDriverGetVersion(int *v) { ENTER(); *v = (int)num(0, "cuda_version", 13000); return 0; }
+API cuInit(unsigned flags) { ENTER_NODE(); return gpu_count() ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE; }
+API cuDriverGetVersion(int *v) { ENTER_NODE(); *v = (int)num(0, "cuda_version", 13000); return 0; }
 
 /* The bindings resolve every entry point here at their first call: one that is missing is no error until it is called.
  * An entry point of a newer CUDA than the driver's is missing too. */
@@ -100,12 +101,12 @@ API cuGetProcAddress_v2(const char *symbol, void **fn, int version, cuuint64_t f
 }
 
 /* NVRTC looks for this one with dlsym and calls it unchecked. */
-API cuGetExportTable(const void **table, const CUuuid *id) { ENTER(); *table = NULL; return CUDA_ERROR_NOT_FOUND; }
+API cuGetExportTable(const void **table, const CUuuid *id) { ENTER_NODE(); *table = NULL; return CUDA_ERROR_NOT_FOUND; }
 
 /* ---- devices ---- */
 
-API cuDeviceGetCount(int *n) { ENTER(); *n = gpu_count(); return 0; }
-API cuDeviceGet(CUdevice *d, int i) { ENTER(); if (i < 0 || i >= gpu_count()) return CUDA_ERROR_INVALID_DEVICE; *d = i; return 0; }
+API cuDeviceGetCount(int *n) { ENTER_NODE(); *n = gpu_count(); return 0; }
+API cuDeviceGet(CUdevice *d, int i) { ENTER_NODE(); if (i < 0 || i >= gpu_count()) return CUDA_ERROR_INVALID_DEVICE; *d = i; return 0; }
 API cuDeviceGetUuid_v2(CUuuid *u, CUdevice d) { ENTER_GPU(d); uuid_of(d, (unsigned char *)u->bytes); return 0; }
 API cuDeviceGetPCIBusId(char *s, int n, CUdevice d) { ENTER_GPU(d); snprintf(s, n, "0000:%02X:00.0", bus_of(d)); return 0; }
 API cuDeviceGetAttribute(int *v, CUdevice_attribute a, CUdevice d) {

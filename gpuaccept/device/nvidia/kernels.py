@@ -21,7 +21,10 @@ class Kernels:
 
     def __init__(self, cuda: Cuda, gpu: int, architecture: str, announce: Callable[[int | None, str], None]) -> None:
         announce(gpu, "nvrtcCompileProgram")
-        cubin = compile_cubin("stream.cu", architecture)
+        try:
+            cubin = compile_cubin("stream.cu", architecture)
+        except DeviceError as error:
+            raise DeviceError(error.call, error.code, error.name, gpu) from None
         self._module = cuda.call(gpu, "cuModuleLoadData", cubin)
         self.functions: dict[str, Any] = {
             name: cuda.call(gpu, "cuModuleGetFunction", self._module, name.encode()) for name in _NAMES
