@@ -97,7 +97,7 @@ def matrix(checks_dir: Path | None, output: str) -> None:
             "cause": fault.cause,
             "action": fault.action,
             "detected_by": [name for name, one in loaded.items() if fault.name in one.check.detects],
-            "keys": dict(fault.keys),
+            "keys": fault.defaults,
         }
         for fault in faults()
     ]

@@ -233,7 +233,7 @@ class Scenario(Room, frozen=True, kw_only=True, omit_defaults=True):
 
     hardware: Annotated[str, Meta(min_length=1, max_length=200)]
     description: str = ""
-    seed: Annotated[int, Meta(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     set: tuple[Deviation, ...] = ()
     faults: tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...] = ()
 
