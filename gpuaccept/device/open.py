@@ -117,7 +117,7 @@ def faults() -> tuple[Fault, ...]:
 
 def _mock(spec: DeviceSpec) -> str | None:
     """The scenario of a mock; None for nvidia. Raises UsageError for anything else."""
-    kind, colon, name = spec.device.partition(":")
+    kind, _, name = spec.device.partition(":")
     if kind == "mock" and name:
         return name
     if spec.device == "nvidia":

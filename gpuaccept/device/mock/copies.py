@@ -20,6 +20,7 @@ class Path:
     """
 
     __slots__ = (
+        "_ask",
         "_asked",
         "_base",
         "_factor",
@@ -27,9 +28,9 @@ class Path:
         "_repeat",
         "_repeat_key",
         "_slow",
+        "_steady",
         "_visit",
         "_visit_key",
-        "ask",
     )
 
     def __init__(
@@ -37,7 +38,7 @@ class Path:
     ) -> None:
         steady = 1.0 + spread.node / 100.0 * normal(key(seed, quantity.split(" ")[0]))
         steady *= 1.0 + spread.gpu / 100.0 * normal(key(seed, f"{quantity} gpu", subject))
-        self.ask = lambda: ask() * steady
+        self._ask, self._steady = ask, steady
         self._visit, self._repeat = spread.visit / 100.0, spread.repeat / 100.0
         self._visit_key = key(seed, f"{quantity} visit", subject)
         self._repeat_key = key(seed, f"{quantity} repeat", subject)
@@ -48,7 +49,7 @@ class Path:
     def rate(self, now: float, tick: int, generation: int) -> float:
         """GB/s of the next copy, at `now` (s; `tick` is the same in ns)."""
         if generation != self._asked:
-            self._asked, self._base = generation, self.ask()
+            self._asked, self._base = generation, self._ask() * self._steady
         if now - self._last > VISIT_GAP_S:
             self._factor = 1.0 + self._visit * student(self._visit_key, tick)
         self._last = now

@@ -205,7 +205,6 @@ _CATALOGUE: tuple[_Entry, ...] = (
         _node,
         lambda v, m: (
             _value("gpu/*", "fabric.state", "in progress"),
-            _value("gpu/*", "fabric.status", "not started"),
             _value("gpu/*", "cuda.not_ready", True),
         ),
     ),
@@ -276,7 +275,7 @@ _CATALOGUE: tuple[_Entry, ...] = (
     _entry(
         "cooling_flow_low",
         "The whole node gets too little coolant: air on an air-cooled model.",
-        (FaultKey("loss_percent", 70.0, "percent of the flow that is lost", 0.0, 99.0),),
+        (FaultKey("loss_percent", 80.0, "percent of the flow that is lost", 0.0, 99.0),),
         "thermal_soak.sw_thermal_share",
         _FACILITY,
         _node,

@@ -84,7 +84,7 @@ def node_facts(world: World, seed: int, places: Sequence[int], lost: frozenset[i
         fabric_manager_version=None if manager == "unknown" else manager,
         numa_nodes=model.node.numa_nodes,
         gpu_count_pci=len(places),
-        gpu_count_nvml=len(alive),
-        gpu_count_cuda=len(alive),
+        gpu_count_nvml=len(places),  # a driver counts a GPU that it lost until it is loaded anew
+        gpu_count_cuda=len(places),
         gpus=tuple(_gpu(world, seed, place, index, holds) for index, place in alive),
     )

@@ -70,7 +70,8 @@ def uniforms(keys: Any, ticks: Any) -> NDArray[np.float64]:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(MIX_1)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(MIX_2)
         z = z ^ (z >> np.uint64(31))
-    return ((z >> np.uint64(11)).astype(np.float64) + 0.5) * _UNIT
+    out: NDArray[np.float64] = ((z >> np.uint64(11)).astype(np.float64) + 0.5) * _UNIT
+    return out
 
 
 def students(u: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from math import exp, inf
 from typing import NamedTuple, Protocol
 
 from gpuaccept.device.mock import noise
-from gpuaccept.device.mock.model import HardwareModel, When
+from gpuaccept.device.mock.model import HardwareModel
 
 CONTROL_S = 5.0
 """Period of the thermal regulation, s [judgement]."""

@@ -65,18 +65,13 @@ def ecc(world: World, seed: int, place: int, t: float, holds: Holds) -> EccCount
         phase = noise.uniform(noise.key(seed, f"ecc {kind}", place), 0) if per_hour else 0.0
         return number(f"ecc.{kind}_new") + int(counted + phase * 0.999)
 
-    volatile = [
-        new("dram_corrected", _corrected_per_hour(world.model, seed, place)),
-        new("dram_uncorrected"),
-        new("sram_corrected"),
-        new("sram_uncorrected"),
-    ]
-    before = [
-        number(f"ecc.{kind}") for kind in ("dram_corrected", "dram_uncorrected", "sram_corrected", "sram_uncorrected")
-    ]
+    counters = {}
+    for kind in ("dram_corrected", "dram_uncorrected", "sram_corrected", "sram_uncorrected"):
+        healthy = _corrected_per_hour(world.model, seed, place) if kind == "dram_corrected" else 0.0
+        counters[f"{kind}_volatile"] = new(kind, healthy)
+        counters[f"{kind}_aggregate"] = number(f"ecc.{kind}") + counters[f"{kind}_volatile"]
     return EccCounters(
-        *volatile,
-        *(new_ + old for new_, old in zip(volatile, before, strict=True)),
+        **counters,
         sram_threshold_exceeded=flag("ecc.sram_threshold_exceeded"),
         remapped_rows_correctable=number("remap.rows_correctable"),
         remapped_rows_uncorrectable=number("remap.rows_uncorrectable"),
@@ -154,10 +149,14 @@ def carried(world: World, place: int, t: float, holds: Holds) -> float:
 
 
 def fabric(world: World, place: int, t: float, holds: Holds) -> Fabric:
-    """Fabric registration."""
+    """Fabric registration; its status and health mean nothing before it is completed."""
     subject = gpu_subject(place)
+    state = world.value("fabric.state", subject, "completed", t, holds)
+    if state != "completed":
+        why = Unavailable("nvmlDeviceGetGpuFabricInfoV", 0, f"fabric registration is {state}")
+        return Fabric(state, why, why)
     return Fabric(
-        world.value("fabric.state", subject, "completed", t, holds),
+        state,
         world.value("fabric.status", subject, "success", t, holds),
         world.value("fabric.health", subject, "healthy", t, holds),
     )

@@ -110,7 +110,7 @@ class SensorBank:
 
         braked = loaded & (field("brake") > 0.0)
         if braked.any():
-            braked &= noise.uniforms(self.keys["brake"][places][:, None], ticks) < field("brake")
+            braked = braked & (noise.uniforms(self.keys["brake"][places][:, None], ticks) < field("brake"))
         spread = model.noise
         shake = wobble("power_w")
         power = field("power") + shake * np.where(loaded, spread.power_w.repeat, spread.idle_power_w.repeat)
@@ -131,7 +131,7 @@ class SensorBank:
         iterations = np.maximum.accumulate(iterations, axis=1)
         for body, last in zip(bodies, iterations[:, -1].tolist(), strict=True):
             body.shown = last
-        reasons = field("reasons").astype(np.int64)
+        reasons = np.broadcast_to(field("reasons").astype(np.int64), total.shape)
         return {
             "power_w": np.round(np.clip(power, 1.0, ceiling), 3),
             "temperature_c": shown,
