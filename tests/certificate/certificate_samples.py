@@ -46,8 +46,10 @@ from gpuaccept.data import (
     StepRun,
     Verdict,
 )
+from gpuaccept.record.envelope import sign
+from gpuaccept.record.keys import throwaway
 
-SPKI = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="
+KEY = throwaway(b"certificate samples, not secret!")
 LINKS = 18
 SOAK_S = 600
 
@@ -342,8 +344,8 @@ def evidence(
 
 
 def statement(proof: Evidence, judgement: Judgement) -> Statement:
-    """What a record signs."""
-    return Statement(
+    """What a record signs, as it reads back: whole numbers become the floats that the types ask for."""
+    made = Statement(
         subject=(StatementSubject(name="urn:gpuaccept:node:NR8B-004417", digest={"sha256": "ab" * 32}),),
         predicate_type="urn:gpuaccept:simulated-record:v1" if proof.simulated else "urn:gpuaccept:record:v1",
         predicate=Predicate(
@@ -353,9 +355,10 @@ def statement(proof: Evidence, judgement: Judgement) -> Statement:
             evidence=proof,
             judgement=judgement,
             ledger=LedgerPosition(number=2, started=2, unfinished=1, head="9d" * 32, persistent=True),
-            signers=(Signer(role="node", spki=SPKI),),
+            signers=(Signer(role="node", spki=KEY.public.spki_text),),
         ),
     )
+    return msgspec.json.decode(msgspec.json.encode(made), type=Statement)
 
 
 def part(proof: Evidence, subject: str) -> Part:
@@ -555,7 +558,7 @@ def hostile(text: str) -> Statement:
         msgspec.structs.replace(gpu, serial=text, vbios=text, name=text, board_part_number=text)
         for gpu in proof.node.gpus
     )
-    profile = msgspec.structs.replace(proof.profile, title=text, site=text, notes=(text,))
+    profile = msgspec.structs.replace(proof.profile, title=text[:400], site=text[:400], notes=(text[:400],))
     proof = msgspec.structs.replace(
         proof,
         node=msgspec.structs.replace(proof.node, gpus=gpus, operating_system=text, driver_version=text),
@@ -572,3 +575,8 @@ def hostile(text: str) -> Statement:
 
 def _checks() -> tuple[str, ...]:
     return tuple(dict.fromkeys(m.name.partition(".")[0] for m in METRICS))
+
+
+def envelope(made: Statement) -> bytes:
+    """The statement as a record, signed by a key that is good for nothing else."""
+    return sign(msgspec.json.encode(made), [KEY])

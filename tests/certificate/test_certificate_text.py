@@ -1,0 +1,73 @@
+"""The summary in words and as JSON, and `gpuaccept render`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import certificate_samples as samples
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from gpuaccept.certificate import html, text
+from gpuaccept.cli.render import render
+
+
+def test_the_summary_names_verdict_part_value_limit_cause_and_next_step() -> None:
+    words = text.summary(samples.faulty())
+    assert words.startswith("REJECTED  [SIMULATED]\n")
+    for piece in ("slot SXM 4", "serial 1654525100003", "5661 ± 31 GB/s", "≥ 5900 GB/s", "hardware", "do next"):
+        assert piece in words, piece
+    assert all(len(line) <= 130 for line in words.splitlines())
+
+
+def test_a_partial_run_says_why_it_is_one() -> None:
+    words = text.summary(samples.interrupted())
+    assert "INCOMPLETE: interrupted by Ctrl-C" in words and "0 of 8 GPUs" in words
+
+
+def test_the_json_summary_reads_back_as_its_type() -> None:
+    found = msgspec.json.decode(text.summary_json(samples.faulty()), type=text.Summary)
+    assert found.decision == "rejected" and found.simulated and found.findings[0].part.slot == "SXM 4"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(render, list(arguments), standalone_mode=False)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    path = tmp_path / "record.json"
+    path.write_bytes(samples.envelope(samples.healthy()))
+    return path
+
+
+def test_render_writes_each_view_of_a_record(record: Path) -> None:
+    made = samples.healthy()
+    assert run(str(record), "--format", "html").stdout_bytes == html.render(made, samples.envelope(made))
+    assert run(str(record), "--format", "text").stdout.startswith("ACCEPTED")
+    assert msgspec.json.decode(run(str(record), "--format", "json").stdout_bytes)["decision"] == "accepted"
+
+
+def test_render_takes_a_certificate_and_writes_to_a_file(record: Path, tmp_path: Path) -> None:
+    page, words = tmp_path / "c.html", tmp_path / "s.txt"
+    run(str(record), "--format", "html", "--out", str(page))
+    assert run(str(page), "--format", "text", "--out", str(words)).exception is None
+    assert words.read_text(encoding="utf-8").startswith("ACCEPTED")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"<html>", b"\x00\xff", b"[" * 5000])
+def test_render_refuses_what_is_no_record(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    assert getattr(run(str(path), "--format", "text").exception, "exit_code", None) == 4
+
+
+def test_render_says_which_file_is_missing(tmp_path: Path) -> None:
+    error = run(str(tmp_path / "no.json"), "--format", "text").exception
+    assert getattr(error, "exit_code", None) == 2 and "no.json" in str(error)
+
+
+def test_render_says_that_it_cannot_write(record: Path, tmp_path: Path) -> None:
+    error = run(str(record), "--format", "text", "--out", str(tmp_path / "no" / "x")).exception
+    assert getattr(error, "exit_code", None) == 2
