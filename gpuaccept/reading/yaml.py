@@ -161,6 +161,7 @@ class _Builder:
         self.problems: list[Problem] = []
         self._open: list[ListNode | MappingNode] = []
         self._keys: list[tuple[str, Place] | None] = []
+        self._paths: list[str] = []
         self._documents = 0
 
     def take(self, event: yaml.Event) -> None:
@@ -189,6 +190,7 @@ class _Builder:
         elif isinstance(event, yaml.CollectionEndEvent):
             self._open.pop()
             self._keys.pop()
+            self._paths.pop()
 
     def _fatal(self, place: Place, text: str) -> None:
         raise ProfileError((*self.problems, place.problem("", text)))
@@ -198,9 +200,11 @@ class _Builder:
             self._fatal(node.place, f"is nested deeper than {LIMIT_DEPTH} levels")
         if self._open and isinstance(self._open[-1], MappingNode) and self._keys[-1] is None:
             self._fatal(node.place, "a key must be a text, not a list or a mapping")
+        path = self._path()
         self._put(node)
         self._open.append(node)
         self._keys.append(None)
+        self._paths.append(path)
 
     def _scalar(self, event: yaml.ScalarEvent, place: Place) -> None:
         top = self._open[-1] if self._open else None
@@ -238,12 +242,13 @@ class _Builder:
         self._keys[-1] = None
 
     def _path(self) -> str:
-        path = ""
-        for node, entry in zip(self._open, self._keys, strict=True):
-            path = (
-                join(path, entry[0] if entry else "") if isinstance(node, MappingNode) else f"{path}[{len(node.items)}]"
-            )
-        return path
+        """Of the value that comes next."""
+        if not self._open:
+            return ""
+        top, entry = self._open[-1], self._keys[-1]
+        if isinstance(top, ListNode):
+            return f"{self._paths[-1]}[{len(top.items)}]"
+        return join(self._paths[-1], entry[0]) if entry else self._paths[-1]
 
 
 def join(path: str, key: str) -> str:
