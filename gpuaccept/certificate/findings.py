@@ -123,9 +123,9 @@ def _evidence(look: Lookup, finding: Finding) -> tuple[str, ...]:
     if len(rest) > 1 and own is not None and median(rest) != 0:
         middle, metric = median(rest), look.declared.get(finding.metric)
         kind = {"gpu": "GPUs", "link": "links", "pair": "pairs"}.get(metric.subject if metric else "", "subjects")
-        text = quantity(middle, None if middle.is_integer() else abs(middle) / 1e4, finding.unit)
+        text = quantity(middle, None, finding.unit)
         lines.append(
-            f"Median of the other {len(rest)} {kind}: {text.value} {text.unit}".rstrip()
+            f"Median of the other {len(rest)} {kind}: {text}"
             + f"; this one is {number(100 * (own - middle) / abs(middle), 1)} % off it."
         )
     if estimate is not None and estimate.n > 1:

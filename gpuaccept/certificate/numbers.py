@@ -66,13 +66,13 @@ def quantity(value: Scalar | None, uncertainty: float | None, unit: str) -> Quan
     return Quantity(plain(value, 5), "", unit)
 
 
-def scalar(value: Scalar) -> str:
+def scalar(value: Scalar, significant: int = 6) -> str:
     """A reading as printed: numbers grouped, text made safe."""
-    if isinstance(value, str):
-        return (
-            f"{'−' if value[0] == '-' else ''}{_grouped(value.lstrip('-'))}" if numeric(value) else visible(value, 120)
-        )
-    return plain(value)
+    if not isinstance(value, str):
+        return plain(value, significant)
+    if not numeric(value):
+        return visible(value, 120)
+    return f"{'−' if value[0] == '-' else ''}{_grouped(value.lstrip('-'))}"
 
 
 def numeric(value: Scalar | None) -> bool:

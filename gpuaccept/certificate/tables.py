@@ -171,7 +171,7 @@ def _annex(look: Lookup, metric: str, unit: str, gpus: Sequence[str], estimates:
             cells.append(("–", gravest(results, "skipped"), False))
             continue
         value = as_float(estimate.value)
-        text = number(value, digits) if value is not None and digits is not None else scalar(estimate.value)
+        text = number(value, digits) if value is not None and digits is not None else scalar(estimate.value, 5)
         cells.append((text, gravest(results, "pass"), gpu == worst))
     texts = {text for text, _, _ in cells}
     same = texts.pop() if len(texts) == 1 and all(v == "pass" for _, v, _ in cells) and digits is None else ""
@@ -180,6 +180,10 @@ def _annex(look: Lookup, metric: str, unit: str, gpus: Sequence[str], estimates:
         unit=unit,
         cells=() if same else tuple(cells),
         same=same,
-        uncertainty=number(max(uncertainties), digits) if uncertainties and digits is not None else "exact",
+        uncertainty=number(max(uncertainties), digits)
+        if uncertainties and digits is not None
+        else "exact"
+        if declared.kind in ("counted", "difference")
+        else "–",
         limit=", ".join(requirement(limit).removesuffix(f" {limit.unit}") for limit in limits),
     )
