@@ -63,6 +63,17 @@ def test_a_copy_that_did_not_copy_is_never_a_result(machine: StubMachine, fault:
     assert all(wrong > MIB // 8 for *_, wrong in answers)
 
 
+@pytest.mark.parametrize(
+    ("question", "working"),
+    [(sweep("local_copy_ce"), 1), (host_copy("host_to_device"), 2), (host_copy("device_to_host"), 1)],
+)
+def test_what_the_warm_up_copied_does_not_stand_in_for_what_was_timed(
+    machine: StubMachine, question: str, working: int
+) -> None:
+    machine.set(f"copy_limit={working}")  # what comes before the warm-up, and the warm-up's first pass
+    assert machine.ask(question)[0][3] == MIB // 4
+
+
 def test_a_stale_result_of_the_same_seed_does_not_pass(machine: StubMachine) -> None:
     """The destination is overwritten with another pattern before each copy."""
     question = (

@@ -8,6 +8,7 @@
  *   gpu2.lost=1                        every call on that GPU fails from now on
  *   flip.bw_copy=1.4096.3              after each launch of bw_copy: allocation 1, byte 4096, bit 3 is inverted
  *   copy=none | displaced              copies report success, and move nothing, or what lies 256 bytes further on
+ *   copy_limit=1                       copies after the first move nothing
  *
  * The file is read again at each call, so that a test can change it while the program under test runs.
  * $STUB_LOG names a file to which every entry point called (and every one asked for in vain) is appended. */

@@ -1,7 +1,7 @@
 """Timed sweeps and copies on one GPU, each with the proof that the data moved.
 
-The shape of a measurement: fill the source with a new pattern and the destination with another one; hold the stream;
-queue the start event, all passes and the end event; release; read the span; verify the whole destination.
+The shape of a measurement: fill the source with a new pattern; warm up; fill the destination with another pattern; hold
+the stream; queue the start event, all passes and the end event; release; read the span; verify the whole destination.
 """
 
 from __future__ import annotations
@@ -75,9 +75,10 @@ class Compute:
             target, *sources = memory
             for source in [target] if kernel == "read" else sources:
                 self._fill(source, blocks, seed)
+            one_pass = self._one_pass(kernel, memory, blocks, size, seed)
+            self._warm_up(one_pass)
             if kernel != "read":
                 self._fill(target, blocks, ~seed)
-            one_pass = self._one_pass(kernel, memory, blocks, size, seed)
             elapsed = self._timed(one_pass, passes)
             if kernel == "read":
                 wrong = self._read_wrong(target, blocks, seed, passes)
@@ -97,13 +98,17 @@ class Compute:
             if direction == "host_to_device":
                 self._fill(near, blocks, seed)
                 self._call("cuMemcpyDtoHAsync", host, near, size, self._stream)
+                copy = self._copy("cuMemcpyHtoDAsync", far, host, size)
+                self._warm_up(copy)
                 self._fill(far, blocks, ~seed)
-                elapsed = self._timed(lambda: self._call("cuMemcpyHtoDAsync", far, host, size, self._stream), passes)
+                elapsed = self._timed(copy, passes)
             else:
-                self._fill(far, blocks, ~seed)
-                self._call("cuMemcpyDtoHAsync", host, far, size, self._stream)
                 self._fill(near, blocks, seed)
-                elapsed = self._timed(lambda: self._call("cuMemcpyDtoHAsync", host, near, size, self._stream), passes)
+                self._fill(far, blocks, ~seed)
+                copy = self._copy("cuMemcpyDtoHAsync", host, near, size)
+                self._warm_up(copy)
+                self._call("cuMemcpyDtoHAsync", host, far, size, self._stream)
+                elapsed = self._timed(copy, passes)
                 self._call("cuMemcpyHtoDAsync", far, host, size, self._stream)
             wrong = self._wrong(far, blocks, seed, 1)
         return Transfer(elapsed, passes * size, passes * size, wrong)
@@ -129,7 +134,7 @@ class Compute:
         target, pointer = memory[0], ctypes.c_void_p
         source = memory[-1]
         if kernel == "local_copy_ce":
-            return lambda: self._call("cuMemcpyDtoDAsync", target, source, size, self._stream)
+            return self._copy("cuMemcpyDtoDAsync", target, source, size)
         if kernel == "read":
             return lambda: self._launch("bw_read", blocks, (target, pointer), (self._counters, pointer))
         if kernel == "write":
@@ -138,10 +143,11 @@ class Compute:
             return lambda: self._launch("bw_copy", blocks, (source, pointer), (target, pointer))
         return lambda: self._launch("bw_triad", blocks, (target, pointer), (memory[1], pointer), (source, pointer))
 
+    def _copy(self, call: str, to: int, source: int, size: int) -> Callable[[], None]:
+        return lambda: self._call(call, to, source, size, self._stream)
+
     def _timed(self, one_pass: Callable[[], None], passes: int) -> int:
         """Nanoseconds of `passes` passes by the GPU's events, without the launches."""
-        if time.monotonic() - self._busy_until > _IDLE_S:
-            self._warm_up(one_pass)
         self._zero_counters()
         latch = (ctypes.c_uint32 * 2).from_address(self._pinned + _LATCH)
         latch[0] = latch[1] = 0
@@ -154,13 +160,19 @@ class Compute:
         finally:
             latch[0] = 1
         self._wait()
+        self._busy_until = time.monotonic()
         if latch[1]:
             raise DeviceError("hold", 0, "the host was too slow to queue the span", self._gpu.index)
         return max(1, round(self._elapsed_s() * 1e9))
 
     def _warm_up(self, one_pass: Callable[[], None]) -> None:
-        """Run until the clocks are up: until spans agree, at least and at most for the times above."""
+        """After idling, run until the clocks are up: until spans agree, at least and at most for the times above.
+
+        This writes what the timed passes write: what they are to overwrite is filled after it.
+        """
         begun = time.monotonic()
+        if begun - self._busy_until <= _IDLE_S:
+            return
         spans = [self._span_s(one_pass, 1)]
         passes = max(1, round(_WARM_SPAN_S / max(spans[0], 1e-6)))
         while (spent := time.monotonic() - begun) < _WARM_MAXIMUM_S:
@@ -211,7 +223,6 @@ class Compute:
 
     def _wait(self) -> None:
         self._call("cuStreamSynchronize", self._stream)
-        self._busy_until = time.monotonic()
 
     def _launch(self, kernel: str, blocks: int, *arguments: tuple[int, Any], threads: int = BLOCK) -> None:
         values, types = zip(*arguments, strict=True)

@@ -44,6 +44,8 @@ _OLDEST_CUDA = 12080
 """The first driver with every entry point that the CUDA 13 bindings use here (cuEventElapsedTime_v2)."""
 _SYSTEM_NOT_READY = 802
 _NO_DEVICE = 100
+_WAIT_SLICE_S = 1.0
+"""Waiting is no silence: it is announced anew this often."""
 _STUB_ROOT = "GPUACCEPT_STUB_ROOT"
 """Where /sys and /proc of the tests' machine lie. Read on the stub driver only, never on a real one."""
 
@@ -150,7 +152,10 @@ class NvidiaNode:
         return time.monotonic()
 
     def wait(self, seconds: float) -> None:
-        time.sleep(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._pulse(None, "wait")
+            time.sleep(min(left, _WAIT_SLICE_S))
 
     def check_driver(self) -> None:
         """Raise DeviceError where the loaded kernel module is not the one that NVML speaks of: nothing is what it
@@ -169,6 +174,7 @@ class NvidiaNode:
         version = self._nvml.call(None, "nvmlSystemGetCudaDriverVersion_v2")
         self._pulse(None, "nv-fabricmanager --version")
         fabric_manager = self._host.fabric_manager_version()
+        gpus = self._identities()
         return NodeFacts(
             host=ambient.Ambient().hostname(),
             serial=self._host.serial(),
@@ -181,9 +187,9 @@ class NvidiaNode:
             fabric_manager_version=fabric_manager,
             numa_nodes=self._host.numa_nodes(),
             gpu_count_pci=len(self._host.pci_gpus()),
-            gpu_count_nvml=len(self._found),
+            gpu_count_nvml=len(gpus),
             gpu_count_cuda=self._cuda.call(None, "cuDeviceGetCount"),
-            gpus=self._identities(),
+            gpus=gpus,
         )
 
     def _identities(self) -> tuple[GpuFacts, ...]:
