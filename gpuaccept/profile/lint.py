@@ -177,12 +177,16 @@ def _plans(
                 yield f"{path}.steps[{index}]{where}", text
         visits = _visits(plan, declared)
         required = [limit for limit in cohort.limits if limit.effect == "require" and visits[limit.metric]]
+        # One visit shows no change: the judge counts such a limit as not in the plan, as if its check were not there.
+        required = [one for one in required if visits[one.metric] > 1 or not _is_change(declared[one.metric])]
         if not required:
             yield path, f"the plan {name} measures nothing that is required, so it could accept anything"
         for limit in required:
-            needed = _needed(declared[limit.metric], cohort)
-            if visits[limit.metric] < needed:
-                said = f"{limit.id} needs {needed} visits to {limit.metric}, the plan makes {visits[limit.metric]}"
+            sampled = declared[limit.metric].kind == "sampled"
+            if sampled and visits[limit.metric] < cohort.visits:
+                said = (
+                    f"{limit.id} needs {cohort.visits} visits to {limit.metric}, the plan makes {visits[limit.metric]}"
+                )
                 yield f"{path}.steps", f"{said}: it could never be decided"
 
 
@@ -220,10 +224,8 @@ def _visits(plan: PlanSpec, declared: Mapping[str, MetricDeclaration]) -> Counte
     return visits
 
 
-def _needed(metric: MetricDeclaration, cohort: Cohort) -> int:
-    if metric.reduction is not None:
-        return 1
-    return {"sampled": cohort.visits, "difference": 2, "rate": 2}.get(metric.kind, 1)
+def _is_change(metric: MetricDeclaration) -> bool:
+    return metric.kind in ("difference", "rate")
 
 
 def _given(limit: Limit) -> list[str]:

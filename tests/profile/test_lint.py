@@ -109,12 +109,12 @@ def test_a_zero_is_a_limit(tmp_path: Path) -> None:
     assert not any("exactly one" in problem for problem in found(tmp_path, text))
 
 
-def test_a_change_needs_two_visits(tmp_path: Path) -> None:
-    text = limit(metric="ecc.dram_uncorrected_new", unit="errors", minimum="", equals="0").replace(
-        HOT, "      - {check: ecc}\n", 1
-    )
+def test_a_plan_that_requires_only_a_change_and_visits_it_once_requires_nothing(tmp_path: Path) -> None:
+    once = "      - {check: ecc}\n"
+    text = limit(metric="ecc.dram_uncorrected_new", unit="errors", minimum="", equals="0").split(HOT)[0] + once
 
-    assert any("needs 2 visits to ecc.dram_uncorrected_new, the plan makes 1" in one for one in found(tmp_path, text))
+    assert any("measures nothing that is required" in one for one in found(tmp_path, text))
+    assert found(tmp_path, text + once) == []
 
 
 def test_a_device_id_belongs_to_one_cohort(tmp_path: Path) -> None:
