@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +20,36 @@ def _mock(name: str) -> NodeFactory:
     return lambda pulse: open_node(DeviceSpec(device=f"mock:{name}", seed=7), None, pulse)
 
 
+@functools.cache
+def _load_the_stub() -> tempfile.TemporaryDirectory[str]:
+    """Make the stub this process's driver; the machine's files go when the process ends."""
+    from stub_driver.machine import make_machine
+
+    folder = tempfile.TemporaryDirectory(prefix="gpuaccept-stub-")
+    make_machine(Path(folder.name)).load_here()
+    return folder
+
+
+def _nvidia_on_the_stub(pulse: Pulse) -> Node:
+    """The real NVIDIA code over host memory, in this process."""
+    _load_the_stub()
+    return open_node(DeviceSpec(device="nvidia"), None, pulse)
+
+
+def _nvidia(pulse: Pulse) -> Node:
+    """Real hardware. A process that has loaded the stub has it for good."""
+    from gpuaccept.device.nvidia import is_stub
+
+    if is_stub():
+        pytest.skip("this process has the stub driver loaded: run `pytest -n 0 -m gpu`")
+    return open_node(DeviceSpec(device="nvidia"), None, pulse)
+
+
 FACTORIES: dict[str, NodeFactory | Any] = {
     "mock:hgx-b200": _mock("hgx-b200"),
     "mock:hgx-h100": _mock("hgx-h100"),
+    "nvidia:stub": pytest.param(_nvidia_on_the_stub, marks=pytest.mark.needs("gcc"), id="nvidia:stub"),
+    "nvidia": pytest.param(_nvidia, marks=pytest.mark.gpu, id="nvidia"),
 }
 """Name to factory; a value may be a `pytest.param(factory, marks=…)`."""
 

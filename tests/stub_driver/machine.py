@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stub_driver.build import build
+from stub_driver.build import LIBRARIES, build
 
 BUSES = ("1b", "43", "52", "61", "9d", "c3", "d1", "df")
 """As in stub.h."""
@@ -69,6 +70,12 @@ class StubMachine:
             "GPUACCEPT_STUB_ROOT": str(self.root),
             "XDG_STATE_HOME": str(self.root / "home"),
         }
+
+    def load_here(self) -> None:
+        """Make this the driver of the calling process, for good: a driver library is found by its name once loaded."""
+        os.environ.update({name: value for name, value in self.environment.items() if name != "LD_LIBRARY_PATH"})
+        for name in LIBRARIES:
+            ctypes.CDLL(str(self.libraries / name))
 
     def run(self, *arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Python with these arguments, on this machine."""

@@ -143,6 +143,7 @@ class NvidiaNode:
         self._nvml, self._cuda, self._found, self._host, self._stub, self._pulse = nvml, cuda, found, host, stub, pulse
         self._gpus = tuple(gpu.index for gpu in found) if gpus is None else gpus
         self._compute: dict[int, Compute] = {}
+        self._closed = False
 
     @property
     def gpus(self) -> tuple[int, ...]:
@@ -201,19 +202,19 @@ class NvidiaNode:
         return tuple(identities)
 
     def settings(self, gpu: int) -> Settings:
-        return telemetry.settings(self._nvml, self._found[gpu])
+        return telemetry.settings(self._nvml, self._gpu(gpu))
 
     def ecc(self, gpu: int) -> EccCounters:
-        return telemetry.ecc(self._nvml, self._found[gpu])
+        return telemetry.ecc(self._nvml, self._gpu(gpu))
 
     def links(self, gpu: int) -> tuple[Link, ...]:
-        return telemetry.links(self._nvml, self._found[gpu])
+        return telemetry.links(self._nvml, self._gpu(gpu))
 
     def fabric(self, gpu: int) -> Fabric:
-        return telemetry.fabric(self._nvml, self._found[gpu])
+        return telemetry.fabric(self._nvml, self._gpu(gpu))
 
     def pair(self, gpu: int, peer: int) -> PairStatus:
-        return telemetry.pair(self._nvml, self._found[gpu], self._found[peer])
+        return telemetry.pair(self._nvml, self._gpu(gpu), self._gpu(peer))
 
     def memory_sweep(self, gpu: int, kernel: SweepKernel, buffer_bytes: int, passes: int, seed: int) -> Transfer:
         return self._computing(gpu).sweep(kernel, buffer_bytes, passes, seed)
@@ -241,24 +242,36 @@ class NvidiaNode:
         return (Unavailable("peer_copies", 0, _NOT_YET),) * len(pairs)
 
     def load_begin(self, gpu: int, seed: int) -> None:
-        raise DeviceError("load_begin", 0, _NOT_YET, gpu)
+        raise DeviceError("load_begin", 0, _NOT_YET, self._gpu(gpu).index)
 
     def load_end(self, gpu: int) -> LoadResult:
-        raise DeviceError("load_end", 0, _NOT_YET, gpu)
+        raise DeviceError("load_end", 0, _NOT_YET, self._gpu(gpu).index)
 
     def sensors(
         self, gpus: Sequence[int], seconds: float, interval: float
     ) -> Iterator[dict[int, Sensors | Unavailable]]:
-        return sample_blocks(self._nvml, [self._found[gpu] for gpu in gpus], self, seconds, interval)
+        return sample_blocks(self._nvml, [self._gpu(gpu) for gpu in gpus], self, seconds, interval)
 
     def close(self) -> None:
+        if self._closed:
+            return
         for compute in self._compute.values():
             compute.close()
         self._compute.clear()
         with suppress(DeviceError):
             self._nvml.call(None, "nvmlShutdown")
+        self._closed = True
 
-    def _computing(self, gpu: int) -> Compute:
-        if gpu not in self._compute:
-            self._compute[gpu] = Compute(self._cuda, self._found[gpu], self._host, self._pulse)
-        return self._compute[gpu]
+    def _gpu(self, index: int) -> Gpu:
+        call = "nvmlDeviceGetHandleByIndex"
+        if self._closed:
+            raise DeviceError(call, pynvml.NVML_ERROR_UNINITIALIZED, "the device is closed", index)
+        if not 0 <= index < len(self._found):
+            raise DeviceError(call, pynvml.NVML_ERROR_INVALID_ARGUMENT, "there is no such GPU", index)
+        return self._found[index]
+
+    def _computing(self, index: int) -> Compute:
+        gpu = self._gpu(index)
+        if index not in self._compute:
+            self._compute[index] = Compute(self._cuda, gpu, self._host, self._pulse)
+        return self._compute[index]
