@@ -12,7 +12,7 @@ from stub_driver.machine import StubMachine
 
 from gpuaccept.check import DeviceError
 from gpuaccept.device.nvidia.host import Host
-from gpuaccept.device.nvidia.libraries import is_stub, libraries
+from gpuaccept.device.nvidia.loaded import is_stub, libraries
 from gpuaccept.device.nvidia.node import NvidiaNode
 
 needs_gcc = pytest.mark.needs("gcc")
@@ -118,7 +118,7 @@ def test_the_uuid_alone_gives_a_stub_away() -> None:
 
 @needs_gcc
 def test_the_symbol_alone_gives_a_stub_away(machine: StubMachine) -> None:
-    done = machine.run("-c", "from gpuaccept.device.nvidia.libraries import is_stub; print(is_stub(()))")
+    done = machine.run("-c", "from gpuaccept.device.nvidia.loaded import is_stub; print(is_stub(()))")
     assert done.stdout.strip() == "True"
 
 

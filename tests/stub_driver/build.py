@@ -36,7 +36,7 @@ def build() -> Path:
 def _compile(out: Path) -> None:
     for name, source in LIBRARIES.items():
         _run(
-            *("gcc", "-std=gnu11", "-O1", "-g", "-shared", "-fPIC", "-Wall", "-Wno-unused-function"),
+            *("gcc", "-std=gnu11", "-O1", "-g", "-shared", "-fPIC", "-Wall", "-Werror", "-Wno-unused-function"),
             *(f"-I{_wheel_headers()}", f"-Wl,-soname,{name}", HERE / source, "-o", out / name, "-ldl"),
         )
     lines = ['#include "cuda_shim.h"']

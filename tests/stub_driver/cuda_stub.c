@@ -73,7 +73,8 @@ static CUresult copy(void *to, int to_host, const void *from, int from_host, siz
     char how[32];
     if ((!to_host && !owned(to, n, 0)) || (!from_host && !owned(from, n, 0))) return CUDA_ERROR_INVALID_VALUE;
     text(how, sizeof how, HERE, "copy", "");
-    if (n > SMALL && ++copies > num(HERE, "copy_limit", copies)) return CUDA_SUCCESS;
+    if (n > SMALL) copies++;
+    if (n > SMALL && copies > num(HERE, "copy_limit", copies)) return CUDA_SUCCESS;
     if (n <= SMALL || !how[0]) memmove(to, from, n);
     else if (!strcmp(how, "displaced")) memmove(to, (const char *)from + SMALL, n - SMALL);
     return CUDA_SUCCESS;

@@ -68,7 +68,7 @@ static unsigned bus_of(int gpu) {
     return (unsigned)num(gpu, "bus", gpu < 8 ? buses[gpu] : 0xE0 + gpu);
 }
 
-/* UUIDs of this pattern are never accepted as real (gpuaccept/device/nvidia/stub.py). */
+/* UUIDs of this pattern are never accepted as real (gpuaccept/device/nvidia/loaded.py). */
 static void uuid_of(int gpu, unsigned char bytes[16]) {
     for (int i = 0; i < 16; i++) bytes[i] = i % 2 ? 0xAB : 0x57;
     bytes[15] = (unsigned char)gpu;

@@ -25,13 +25,13 @@ def open_nvidia(gpus: tuple[int, ...] | None, pulse: Pulse) -> Node:
 
 def is_stub() -> bool:
     """Whether the driver that this process would use is the tests' stub: what it measures is simulated."""
-    from gpuaccept.device.nvidia.libraries import is_stub
+    from gpuaccept.device.nvidia.loaded import is_stub
 
     return is_stub()
 
 
 def libraries() -> tuple[Layer, ...]:
     """Path and sha256 of each driver library that is loaded in this process."""
-    from gpuaccept.device.nvidia.libraries import libraries
+    from gpuaccept.device.nvidia.loaded import libraries
 
     return libraries()

@@ -35,7 +35,7 @@ from gpuaccept.device.nvidia.calls import Cuda, Nvml
 from gpuaccept.device.nvidia.compute import Compute
 from gpuaccept.device.nvidia.discovery import Gpu, find_gpus
 from gpuaccept.device.nvidia.host import Host
-from gpuaccept.device.nvidia.libraries import is_stub
+from gpuaccept.device.nvidia.loaded import is_stub
 from gpuaccept.device.nvidia.sensors import sample_blocks
 from gpuaccept.errors import UsageError
 

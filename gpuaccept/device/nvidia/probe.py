@@ -57,7 +57,7 @@ def main() -> None:
 
 def probe(announce: Any) -> Probed:
     """Ask both libraries. `announce` is a pulse."""
-    from gpuaccept.device.nvidia.libraries import is_stub
+    from gpuaccept.device.nvidia.loaded import is_stub
 
     missing = tuple(name for name in _LIBRARIES if not _loads(name))
     nvml_error, version, gpus, lost = _probe_nvml(announce)
