@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+_NOT_SUPPORTED = 3
+"""NVML_ERROR_NOT_SUPPORTED."""
+
+
 def observer(quiet: bool) -> Observer:
     """A live table where standard error is a terminal, plain lines elsewhere, nothing when quiet."""
     if quiet:
@@ -35,6 +39,11 @@ def label(check: str, state: str) -> str:
     return f"{check} {state}".strip()
 
 
+def _missing(run: StepRun) -> int:
+    """Failures that a person should look at: readings that this kind of GPU does not have are none."""
+    return sum(failure.code != _NOT_SUPPORTED for failure in run.failures)
+
+
 class PlainLines(Observer):
     """One line a step, on standard error, as it ends."""
 
@@ -43,7 +52,7 @@ class PlainLines(Observer):
 
     def step_ended(self, number: int, total: int, run: StepRun) -> None:
         outcome = run.outcome if run.outcome != "completed" else f"{duration(run.ended_s - run.started_s)}"
-        missing = f", {len(run.failures)} not measured" if run.failures else ""
+        missing = f", {_missing(run)} not measured" if _missing(run) else ""
         reason = f": {run.reason}" if run.reason else ""
         self._say(f"[{number}/{total}] {label(run.check, run.state)} visit {run.visit}: {outcome}{missing}{reason}")
 
@@ -89,7 +98,7 @@ class LiveTable(Observer):
     def step_ended(self, number: int, total: int, run: StepRun) -> None:
         row = self._rows[label(run.check, run.state)]
         row["visits"] = int(str(row["visits"])) + 1
-        row["missing"] = int(str(row["missing"])) + len(run.failures)
+        row["missing"] = int(str(row["missing"])) + _missing(run)
         row["outcome"] = run.outcome
 
     def looking_again(self, number: int, what: str) -> None:

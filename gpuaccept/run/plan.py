@@ -59,7 +59,7 @@ def make_plan(
     spec = cohort.plans.get(name)
     if spec is None:
         raise UsageError(f"--plan {name}: profile {profile.name} has no such plan", _nearest(name, cohort.plans))
-    visits: Counter[tuple[str, str]] = Counter()
+    visits: Counter[str] = Counter()
     steps, metrics = [], {}
     for step in spec.steps:
         loaded = checks.get(step.check)
@@ -69,14 +69,14 @@ def make_plan(
                 _nearest(step.check, checks),
             )
         parameters = parameters_of(loaded.check, step.parameters)
-        visits[step.check, step.state] += 1
+        visits[step.check] += 1
         left_out = "--skip" if step.check in skip else "--only" if only and step.check not in only else ""
         yields = step_metrics(loaded.check, parameters, step.state)
         steps.append(
             PlannedStep(
                 check=step.check,
                 state=step.state,
-                visit=visits[step.check, step.state],
+                visit=visits[step.check],
                 parameters=msgspec.to_builtins(parameters),
                 at_once=step.at_once,
                 skip=left_out,
@@ -111,11 +111,11 @@ def further_steps(plan: Plan, look: Look, number: int, visits: int) -> tuple[Pla
             short = min(WARM_UP_S, float(soak.parameters["duration_s"]))
             steps.append(msgspec.structs.replace(soak, parameters={**soak.parameters, "duration_s": short}))
         steps += [model for check, state in asked if (model := _model(plan, check, state)) is not None]
-    visit = Counter({(step.check, step.state): step.visit for step in plan.steps})
+    visit = Counter(step.check for step in plan.steps)
     out = []
     for step in steps:
-        visit[step.check, step.state] += 1
-        out.append(msgspec.structs.replace(step, visit=visit[step.check, step.state], look=number))
+        visit[step.check] += 1
+        out.append(msgspec.structs.replace(step, visit=visit[step.check], look=number))
     return tuple(out)
 
 
