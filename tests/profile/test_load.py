@@ -6,9 +6,12 @@ from pathlib import Path
 from textwrap import indent
 
 import pytest
-from profile_samples import HARDWARE, LIMIT, write
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from profile_samples import HARDWARE, LIMIT, PARAMETERS, declared, write
 
 from gpuaccept.errors import ProfileError
+from gpuaccept.profile.lint import lint
 from gpuaccept.profile.load import digest, load_profile
 
 SITE = """\
@@ -228,3 +231,46 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     assert "'hgx-b2000': no profile of this name comes with gpuaccept; did you mean hgx-b200?" in said("hgx-b2000")
     assert "no profile of this name" in said("a\0b")
     assert "there is no such file" in said("./hgx-b200.yaml")
+
+
+SITE_LINES = (SITE + "    remove: [{limit: a, reason: b}]\n    limits:" + indent(LIMIT, "    ")).splitlines()
+VALUES = [
+    "",
+    " 3",
+    " [a]",
+    " {a: b}",
+    " [{id: x}]",
+    " -1e9",
+    " true",
+    " copy.floor",
+    " ./site.yaml",
+    " hgx-b200",
+    " null",
+]
+EDITS = st.tuples(st.integers(0, 60), st.sampled_from(["cut", "double", "value", "indent"]), st.sampled_from(VALUES))
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.booleans(), st.lists(EDITS, min_size=1, max_size=4))
+def test_a_mangled_profile_is_a_profile_or_a_profile_error(
+    tmp_path: Path, hardware: bool, edits: list[tuple[int, str, str]]
+) -> None:
+    lines = HARDWARE.splitlines() if hardware else list(SITE_LINES)
+    for at, how, value in edits:
+        at %= len(lines)
+        key = lines[at].split(":")[0]
+        lines[at : at + 1] = {
+            "cut": [],
+            "double": [lines[at], lines[at]],
+            "value": [f"{key}:{value}"],
+            "indent": [f"  {lines[at]}"],
+        }[how] or ["# cut"]
+    write(tmp_path, "small.yaml", "\n".join(lines) if hardware else HARDWARE)
+    site = write(tmp_path, "site.yaml", SITE if hardware else "\n".join(lines))
+    for path in (site, str(tmp_path / "small.yaml")):
+        try:
+            loaded = load_profile(path)
+        except ProfileError as error:
+            assert error.problems and all(problem.text for problem in error.problems)
+        else:
+            lint(loaded, declared(), PARAMETERS)

