@@ -1,4 +1,4 @@
-"""Geometry of the certificate's drawings, in percent or in a 1000 x 100 box that the page stretches.
+"""Geometry of the certificate's drawings, in percent or in a box that the page stretches.
 
 Everything here is made from numbers only, so it is safe inside an attribute; text stands outside stretched boxes.
 """
@@ -8,31 +8,40 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from markupsafe import Markup
 
-from gpuaccept.data import SeriesSummary
+from gpuaccept.data import Result, SeriesSummary
 
 LINE = 33.3
 """Where the limit stands in every plot, % from the left; right of it is good, whichever way the metric runs."""
 
 
+TICK = 4
+"""Ticks nearer than this (of 1000) are one: less than a pixel apart."""
+CELLS = 9
+"""Cells that find room in a plot."""
+HEIGHT = 200
+"""Height of the box of a band; the page shows it about 84 pixels high."""
+
+
 @dataclass(frozen=True)
 class Interval:
-    """One metric against its limit: judged value and U of one subject, and ticks of the others. All in percent."""
+    """One metric against its limit, in a box 1000 wide and 24 high: y, its U, and ticks of the other subjects."""
 
-    at: str
-    low: str
-    width: str
-    verdict: str
-    others: tuple[str, ...]
+    at: Markup
+    bar: Markup
+    others: Markup
+    verdict: Result
 
 
 @dataclass(frozen=True)
 class Band:
-    """Lowest to highest of a series over GPUs, the middle of it, and the extremes."""
+    """Lowest to highest of a series over GPUs, the middle of it, and the extremes, in a box `width` by HEIGHT."""
 
+    width: int
     area: Markup
     middle: Markup
     minimum: float
@@ -49,21 +58,47 @@ def span_of(limit: float, values: Iterable[float], sign: int) -> tuple[float, bo
 
 
 def interval(
-    limit: float, sign: int, span: float, value: float, uncertainty: float, verdict: str, others: Sequence[float] = ()
+    limit: float,
+    sign: int,
+    span: float,
+    value: float,
+    uncertainty: float,
+    verdict: Result,
+    others: Sequence[float] = (),
 ) -> Interval:
     """Positions of a value y ± U, and of the other subjects, against a limit. `sign` is −1 where less is better."""
 
-    def at(v: float) -> float:
-        return min(99.0, max(1.0, LINE + sign * (v - limit) / span * (100 - LINE)))
+    def at(v: float) -> int:
+        return round(min(990.0, max(10.0, 10 * LINE + sign * (v - limit) / span * (1000 - 10 * LINE))))
 
     low, high = sorted((at(value - uncertainty), at(value + uncertainty)))
+    width = max(high - low, 8)
+    ticks = sorted({at(other) // TICK * TICK for other in others})
     return Interval(
-        _percent(at(value)),
-        _percent(low),
-        _percent(max(high - low, 0.8)),
-        verdict,
-        tuple(sorted({_percent(at(other)) for other in others}, key=float)),
+        at=Markup(f"M{at(value)} 12h0"),
+        bar=Markup(f"M{low} 9h{width}v6h-{width}z"),
+        others=Markup("".join(f"M{x} 7v10" for x in ticks)),
+        verdict=verdict,
     )
+
+
+def cells(results: Sequence[Result]) -> tuple[tuple[Result, Markup], ...]:
+    """Exact results in the same box: open cells right of the line, what deviates left of it, farther out each time."""
+    paths: dict[Result, list[str]] = {}
+    out = 0
+    for place, result in enumerate(results[:CELLS]):
+        if result == "pass":
+            paths.setdefault(result, []).append(f"M{370 + 68 * place} 9h44v6h-44z")
+        elif out < 5:
+            out += 1
+            paths.setdefault(result, []).append(f"M{335 - 60 * out} 8h44v8h-44z")
+    return tuple((result, Markup("".join(path))) for result, path in paths.items())
+
+
+def passes(count: int) -> Markup:
+    """Cells of `count` results that all pass."""
+    results: list[Result] = ["pass"] * count
+    return cells(results)[0][1]
 
 
 def band(summaries: Sequence[SeriesSummary], low: float, high: float) -> Band:
@@ -81,20 +116,19 @@ def band(summaries: Sequence[SeriesSummary], low: float, high: float) -> Band:
             k = min(len(summary.low) - 1, int(i * len(summary.low) / length))
             lows[i].append(summary.low[k])
             highs[i].append(summary.high[k])
-    x = [round(i * 1000 / max(1, parts - 1)) for i in range(parts)]
 
-    def y(value: float) -> str:
-        return _short(100 - (min(max(value, low), high) - low) / ((high - low) or 1.0) * 100)
+    def y(value: float) -> int:
+        return round(HEIGHT - (min(max(value, low), high) - low) / ((high - low) or 1.0) * HEIGHT)
 
-    top = "L".join(f"{a} {y(max(v))}" for a, v in zip(x, highs, strict=True))
-    bottom = "L".join(f"{a} {y(min(v))}" for a, v in reversed(list(zip(x, lows, strict=True))))
-    middles = [median([(a + b) / 2 for a, b in zip(u, v, strict=True)]) for u, v in zip(lows, highs, strict=True)]
-    middle = "L".join(f"{a} {y(v)}" for a, v in zip(x, middles, strict=True))
+    top, bottom = [y(max(v)) for v in highs], [y(min(v)) for v in lows]
+    middle = [y(median([(a + b) / 2 for a, b in zip(u, v, strict=True)])) for u, v in zip(lows, highs, strict=True)]
+    down = bottom[-1] - top[-1]
     return Band(
-        Markup(f"M{top}L{bottom}Z"),
-        Markup(f"M{middle}"),
-        min(summary.minimum for summary in summaries),
-        max(summary.maximum for summary in summaries),
+        width=max(1, parts - 1),
+        area=Markup(f"{_line(top, 1)}l0 {down}{_steps(bottom[::-1], -1)}z"),
+        middle=Markup(_line(middle, 1)),
+        minimum=min(summary.minimum for summary in summaries),
+        maximum=max(summary.maximum for summary in summaries),
     )
 
 
@@ -121,7 +155,8 @@ def squares(places: Iterable[int], per_group: int, total: int) -> Markup:
     out = []
     for place in places:
         x = pitch * (place + 0.8 * (place // max(1, per_group)))
-        out.append(f"M{_short(x + pitch * 0.16)} 18h{_short(pitch * 0.68)}v64h-{_short(pitch * 0.68)}z")
+        width = _short(pitch * 0.68)
+        out.append(f"M{_short(x + pitch * 0.16)} 18h{width}v64h-{width}z")
     return Markup("".join(out))
 
 
@@ -133,6 +168,16 @@ def threads(places: Iterable[int], total: int, top: float, bottom: float) -> Mar
 def thread_x(place: int, total: int) -> float:
     """Where link `place` of `total` leaves its GPU, %."""
     return 50.0 if total < 2 else round(8 + place * 84 / (total - 1), 2)
+
+
+def _line(ys: Sequence[int], step: int) -> str:
+    return f"M0 {ys[0]}{_steps(ys, step)}"
+
+
+def _steps(ys: Sequence[int], step: int) -> str:
+    """Relative line to each next point, `step` to the right."""
+    moves = " ".join(f"{step} {b - a}" for a, b in pairwise(ys))
+    return f"l{moves}".replace(" -", "-") if moves else ""
 
 
 def _nice(value: float) -> float:

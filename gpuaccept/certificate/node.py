@@ -49,6 +49,8 @@ class Tile:
     figures: tuple[Figure, ...]
     plot: charts.Interval | None
     threads: Markup
+    """Links without a finding; empty where that is all of them, which one drawing shows for every such tile."""
+    whole: bool
     unseen: Markup
     bad_threads: tuple[BadThread, ...]
 
@@ -96,7 +98,7 @@ def places(look: Lookup) -> tuple[tuple[str, int | None, GpuFacts | None], ...]:
 def board(look: Lookup) -> Board:
     """The board with the gravest verdict of each GPU, and of each of its links."""
     links = _links(look)
-    per_gpu = max([look.cohort.links_per_gpu if look.cohort else 0, *(link + 1 for _, link in links)])
+    per_gpu = look.cohort.links_per_gpu if look.cohort else 0
     spots = places(look)
     tiles = tuple(_tile(look, number, slot, gpu, per_gpu, links) for number, (slot, _, gpu) in enumerate(spots))
     planned = (look.cohort.gpus if look.cohort else len(look.evidence.node.gpus)) * per_gpu
@@ -107,6 +109,12 @@ def board(look: Lookup) -> Board:
     text = f"{seen} of {planned} links measured" + (f", {bad} with a finding" if bad else "")
     drawn = per_gpu > 0 and 0 < len(tiles) <= 8
     return Board(tiles, 4 if len(tiles) <= 16 else 9, through if drawn else None, text, planned - seen)
+
+
+def loom(look: Lookup) -> tuple[tuple[str, Markup], ...]:
+    """All links of a GPU, as they leave it downwards and upwards."""
+    links = look.cohort.links_per_gpu if look.cohort else 0
+    return (("down", charts.threads(range(links), links, 0, 50)), ("up", charts.threads(range(links), links, 50, 100)))
 
 
 def identities(look: Lookup) -> tuple[Identity, ...]:
@@ -151,7 +159,7 @@ def _tile(
 ) -> Tile:
     nothing = Markup("")
     if gpu is None:
-        return Tile(place, None, slot, "", "skipped", (), None, nothing, nothing, ())
+        return Tile(place, None, slot, "", "skipped", (), None, nothing, False, nothing, ())
     upper = place < 4
     top, bottom = (0.0, 50.0) if upper else (50.0, 100.0)
     own = {link: verdict for (index, link), verdict in links.items() if index == gpu.index}
@@ -166,7 +174,8 @@ def _tile(
         _verdict(look, gpu.index),
         _figures(look, gpu.index),
         _plot(look, gpu.index),
-        charts.threads(good, per_gpu, top, bottom),
+        charts.threads(good if len(good) < per_gpu else [], per_gpu, top, bottom),
+        len(good) == per_gpu > 0,
         charts.threads(unseen, per_gpu, top, bottom),
         tuple(BadThread(f"{charts.thread_x(link, per_gpu):g}", verdict) for link, verdict in bad),
     )

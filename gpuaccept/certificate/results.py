@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from markupsafe import Markup
+
 from gpuaccept.certificate import charts
 from gpuaccept.certificate.lookup import Lookup, counts_of, gravest, numbers_in, overall, words
 from gpuaccept.certificate.numbers import Quantity, quantity
@@ -26,7 +28,9 @@ class Row:
     where: str
     plot: charts.Interval | None
     own_scale: bool
-    cells: tuple[Result, ...]
+    cells: tuple[tuple[Result, Markup], ...]
+    passed: int
+    """Number of cells where all pass, so that one drawing serves all such rows; else 0."""
     requirement: str
     source: str
     reference: str
@@ -76,6 +80,8 @@ def _row(look: Lookup, judged: Judged) -> Row:
     value = estimate.value if estimate else judged.worst.value if judged.worst else None
     drawn = plot(look, limit, worst) if worst else None
     verdict = overall(judged)
+    cells = () if drawn else _cells(look, limit, subjects)
+    plain_pass = len(cells) in (1, len(look.gpus())) and set(cells) == {"pass"}
     return Row(
         verdict=verdict,
         label=declared.description if declared else judged.metric,
@@ -85,7 +91,8 @@ def _row(look: Lookup, judged: Judged) -> Row:
         where=_where(look, limit, subjects, worst, exact=drawn is None),
         plot=drawn[0] if drawn else None,
         own_scale=drawn[1] if drawn else False,
-        cells=() if drawn else _cells(look, limit, subjects),
+        cells=() if drawn or plain_pass else charts.cells(cells),
+        passed=len(cells) if plain_pass else 0,
         requirement=requirement(limit),
         source=limit.source,
         reference=limit.reference,

@@ -27,6 +27,8 @@ class Strip:
     requirement: str
     effect: str
     counts: str
+    frame: str
+    """Kind of its subjects: the drawing of all cells, which `paths` are laid over."""
     paths: tuple[tuple[Result, Markup], ...]
     verdict: Result
     description: str
@@ -78,6 +80,17 @@ def strips(look: Lookup) -> tuple[Strip, ...]:
     return tuple(out)
 
 
+def frames(look: Lookup) -> tuple[tuple[str, Markup], ...]:
+    """For each kind of subject, all cells of a strip, drawn once a page."""
+    gpus = len(look.gpus())
+    return tuple((kind, charts.squares(range(gpus * n), n, gpus * n)) for kind, n in _per_gpu(look).items() if n > 0)
+
+
+def _per_gpu(look: Lookup) -> dict[str, int]:
+    links = look.cohort.links_per_gpu if look.cohort else 0
+    return {"gpu": 1, "link": links, "pair": len(look.gpus()) - 1}
+
+
 def strip(look: Lookup, limit: Limit) -> Strip | None:
     """All subjects of an exact limit as cells; None for the node's, or where the limit was not judged."""
     judged = next((one for one in look.judgement.judged if one.limit == limit.id), None)
@@ -85,9 +98,8 @@ def strip(look: Lookup, limit: Limit) -> Strip | None:
     if judged is None or declared is None or declared.subject == "node":
         return None
     gpus = look.gpus()
-    links = look.cohort.links_per_gpu if look.cohort else 0
-    per_gpu = {"gpu": 1, "link": links, "pair": len(gpus) - 1}[declared.subject]
-    places: dict[Result, list[int]] = {}
+    per_gpu = _per_gpu(look)[declared.subject]
+    places: dict[int, Result] = dict.fromkeys(range(len(gpus) * per_gpu), "skipped")
     for subject in look.subjects(limit):
         gpu, link, peer = numbers_in(subject)
         if gpu not in gpus:
@@ -96,29 +108,30 @@ def strip(look: Lookup, limit: Limit) -> Strip | None:
         if peer in gpus and peer != gpu:
             place = gpus.index(peer) - (peer > gpu)
         if place < per_gpu:
-            places.setdefault(look.verdict(limit, subject), []).append(gpus.index(gpu) * per_gpu + place)
-    total = len(gpus) * per_gpu
+            places[gpus.index(gpu) * per_gpu + place] = look.verdict(limit, subject)
+    found: dict[Result, list[int]] = {r: [k for k, v in places.items() if v == r] for r in SEVERITY if r != "pass"}
     return Strip(
         label=declared.description,
         metric=limit.metric,
         requirement=requirement(limit),
         effect=limit.effect,
         counts=counts_of(judged),
-        paths=tuple((r, charts.squares(sorted(places[r]), per_gpu, total)) for r in SEVERITY if r in places),
+        frame=declared.subject,
+        paths=tuple((r, charts.squares(at, per_gpu, len(places))) for r, at in found.items() if at),
         verdict=overall(judged),
         description=f"{declared.subject}s of {len(gpus)} GPUs: {counts_of(judged)}",
     )
 
 
 def matrices(look: Lookup) -> tuple[Matrix, ...]:
-    """Every sampled metric of pairs that was measured, judged or not."""
+    """Every sampled metric of pairs that was measured and has a limit; the others stand in the record."""
     gpus = tuple(gpu.index for gpu in look.evidence.node.gpus)
     out = []
     for metric, declared in look.declared.items():
         values = look.values(metric)
-        if declared.subject != "pair" or declared.kind != "sampled" or not values:
-            continue
         limits = [limit for limit in look.limits.values() if limit.metric == metric]
+        if declared.subject != "pair" or declared.kind != "sampled" or not values or not limits:
+            continue
         worst = (max if declared.better == "lower" else min)(values, key=lambda s: (values[s], s))
         best = (min if declared.better == "lower" else max)(values.values())
         digits = 0 if best >= 1000 else 1

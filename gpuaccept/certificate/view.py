@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gpuaccept.certificate import about, bounds, findings, node, results, soak, tables
+from markupsafe import Markup
+
+from gpuaccept.certificate import about, bounds, charts, findings, node, results, soak, tables
 from gpuaccept.certificate.lookup import lookup
 from gpuaccept.data import Result, Statement
 from gpuaccept.judge import Estimate
@@ -41,6 +43,10 @@ class Page:
     gaps: tuple[bounds.Gap, ...]
     not_in_plan: tuple[str, ...]
     groups: tuple[results.Group, ...]
+    frames: tuple[tuple[str, Markup], ...]
+    cells: tuple[tuple[int, Markup], ...]
+    """Cells of one subject, and of all GPUs, where all pass."""
+    loom: tuple[tuple[str, Markup], ...]
     strips: tuple[tables.Strip, ...]
     matrices: tuple[tables.Matrix, ...]
     load: soak.Soak | None
@@ -82,6 +88,9 @@ def page(statement: Statement, envelope: bytes, estimates: Mapping[str, Mapping[
         gaps=bounds.gaps(look),
         not_in_plan=judgement.not_in_plan,
         groups=results.groups(look),
+        frames=tables.frames(look),
+        cells=tuple((n, charts.passes(n)) for n in sorted({1, len(look.gpus()) or 1})),
+        loom=node.loom(look),
         strips=tables.strips(look),
         matrices=tables.matrices(look),
         load=soak.soak(look),
