@@ -112,11 +112,12 @@ def _copies(node: Node, visit: Visit, settings: Settings) -> None:
     wrong: dict[tuple[int, int], int] = {}
     seed = visit.seed
     for copy in COPIES:
+        rates: dict[tuple[int, int], list[float]] = {}
+        dead: set[tuple[int, int]] = set()
         with visit.part("node", copy.name):
             for pairs in rounds(node.gpus):
-                rates: dict[tuple[int, int], list[float]] = {pair: [] for pair in pairs}
                 for _ in range(settings.repeats):
-                    alive = tuple(rates)
+                    alive = tuple(pair for pair in pairs if pair not in dead)
                     seed += 1
                     spans = node.peer_copies(
                         alive,
@@ -130,14 +131,14 @@ def _copies(node: Node, visit: Visit, settings: Settings) -> None:
                     for pair, span in zip(alive, spans, strict=True):
                         if isinstance(span, Unavailable):
                             visit.measured(copy.name, pair_subject(*pair), span)
-                            del rates[pair]
-                            continue
-                        rates[pair].append(round(span.bytes_written / span.elapsed_ns, 4))
-                        wrong[pair] = wrong.get(pair, 0) + span.wrong_words
-                for pair, samples in rates.items():
-                    visit.measured(copy.name, pair_subject(*pair), *samples)
-    for pair, words in sorted(wrong.items()):
-        visit.measured("wrong_words", pair_subject(*pair), words)
+                            dead.add(pair)
+                        else:
+                            rates.setdefault(pair, []).append(round(span.bytes_written / span.elapsed_ns, 4))
+                            wrong[pair] = wrong.get(pair, 0) + span.wrong_words
+        for pair in sorted(rates.keys() - dead):
+            visit.measured(copy.name, pair_subject(*pair), *rates[pair])
+    for pair in sorted(wrong):
+        visit.measured("wrong_words", pair_subject(*pair), wrong[pair])
 
 
 def rounds(gpus: tuple[int, ...]) -> list[tuple[tuple[int, int], ...]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from gpuaccept.data import MetricFacts, Scalar
@@ -38,19 +40,19 @@ class Sampled:
         self.enough = visits
         """Visits that a further look needs."""
         self._factor = coverage_factor
+        self._guards: dict[int, float | None] = {}
+        self._scattering: frozenset[str] | None = None
         self._values: dict[str, tuple[float, ...]] = _all_medians(measured) or {
             subject: tuple(_middle(samples) for samples in measured.visits(subject))
             for subject in measured.subjects
             if all(isinstance(value, float) for samples in measured.visits(subject) for value in samples)
         }
+        self.middles: dict[str, float] = {s: _middle(values) for s, values in self._values.items() if values}
+        """The judged value of each subject: median of the visits' medians, over all looks."""
 
     def visits(self, subject: str) -> tuple[float, ...]:
         """Median of each visit; empty where the subject was not measured, or not in numbers."""
         return self._values.get(subject, ())
-
-    def value(self, subject: str) -> float:
-        """Median of the visits' medians, over all looks."""
-        return _middle(self._values[subject])
 
     def relative(self, visits: int) -> tuple[float, float] | None:
         """Standard uncertainty as a fraction of the value, and the degrees of freedom; None without pooled sigma."""
@@ -63,27 +65,30 @@ class Sampled:
 
     def guard(self, visits: int) -> float | None:
         """U as a fraction of the value; None without pooled sigma."""
-        found = self.relative(visits)
-        if found is None:
-            return None
-        factor = coverage(self._factor, found[1]) if found[1] < FEW_DEGREES else self._factor
-        return factor * found[0]
+        if visits not in self._guards:
+            found = self.relative(visits)
+            factor = coverage(self._factor, found[1]) if found and found[1] < FEW_DEGREES else self._factor
+            self._guards[visits] = factor * found[0] if found else None
+        return self._guards[visits]
 
-    def of_look(self, subject: str, look: int) -> list[float]:
+    def of_look(self, subject: str, look: int) -> tuple[float, ...]:
         """Medians of the visits of one look."""
-        values = self.visits(subject)
-        return [v for key, v in zip(self.measured.keys(subject), values, strict=False) if key[1] == look]
+        values, keys = self.visits(subject), self.measured.keys(subject)
+        return values if self.measured.looks == 1 == look else tuple(compress(values, (k[1] == look for k in keys)))
 
-    def scatters(self, subject: str) -> bool:
-        """Whether every look of two visits or more scatters beyond the pooled sigma."""
-        if self.facts is None or self.facts.visit is None:
-            return False
-        bound = SCATTER_SIGMAS * self.facts.visit.sigma_percent / 100
-        values = self._values[subject]
-        if self.measured.looks == 1:
-            return len(values) > 1 and _scatters(values, bound)
+    def scattering(self) -> frozenset[str]:
+        """Subjects of which every look of two visits or more scatters beyond the pooled sigma."""
+        if self._scattering is None:
+            sigma = self.facts.visit.sigma_percent if self.facts and self.facts.visit else math.inf
+            bound = SCATTER_SIGMAS * sigma / 100
+            # No look can scatter where all visits together do not span that much: few are left.
+            wide = [s for s, v in self._values.items() if v and max(v) - min(v) > bound * min(map(abs, v))]
+            self._scattering = frozenset(subject for subject in wide if self._scatters(subject, bound))
+        return self._scattering
+
+    def _scatters(self, subject: str, bound: float) -> bool:
         looks = [self.of_look(subject, look) for look in sorted({key[1] for key in self.measured.keys(subject)})]
-        seen = [_scatters(visits, bound) for visits in looks if len(visits) > 1]
+        seen = [deviation(v) > bound * abs(_middle(v)) for v in looks if len(v) > 1]
         return bool(seen) and all(seen)
 
     def estimate(self, subject: str) -> Estimate | None:
@@ -91,7 +96,7 @@ class Sampled:
         visits = self.visits(subject)
         if not visits:
             return None
-        value, found, guard = self.value(subject), self.relative(len(visits)), self.guard(len(visits))
+        value, found, guard = self.middles[subject], self.relative(len(visits)), self.guard(len(visits))
         half = student(0.025, found[1]) * found[0] * abs(value) if found else None
         samples = [float(s) for row in self.measured.visits(subject) for s in row]
         return Estimate(
@@ -110,7 +115,7 @@ def _all_medians(measured: Measured) -> dict[str, tuple[float, ...]] | None:
     if not measured.even:
         return None
     try:
-        columns: list[list[Scalar]] = [[_middle(row) for row in column.samples] for column in measured.columns()]
+        columns: list[list[Scalar]] = [_each_middle(column.samples) for column in measured.columns()]
     except TypeError:  # text among numbers
         return None
     if any(isinstance(value, str) for column in columns for value in column):
@@ -118,14 +123,13 @@ def _all_medians(measured: Measured) -> dict[str, tuple[float, ...]] | None:
     return dict(zip(measured.subjects, zip(*columns, strict=True), strict=True))
 
 
-def _scatters(values: tuple[float, ...] | list[float], bound: float) -> bool:
-    allowed = bound * abs(_middle(values))
-    if max(values) - min(values) <= allowed:  # the deviation of n values is never above their range
-        return False
-    return deviation(values) > allowed
+def _each_middle(rows: Sequence[tuple[Scalar, ...]]) -> list[Scalar]:
+    """Median of each row, all of one length: without a call a row where that length is odd."""
+    place, odd = divmod(len(rows[0]), 2)
+    return [sorted(row)[place] for row in rows] if odd else [_middle(row) for row in rows]
 
 
-def _middle(values: tuple[Scalar, ...] | tuple[float, ...] | list[float]) -> float:
+def _middle(values: tuple[Scalar, ...] | tuple[float, ...]) -> float:
     if len(values) % 2:
         return sorted(values)[len(values) // 2]  # type: ignore[return-value]
     return median(values)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ class Measured:
         self._columns = sorted(columns, key=_key)
         self._keys = tuple(_key(column) for column in self._columns)
         self._rows: dict[str, dict[Key, Samples]] | None = None
+        self._distinct: set[Samples] | None = None
         self.even = self._is_even(expected)
         """Every visit holds exactly the expected subjects, all with the same number of samples: the usual case."""
         self.subjects = expected
@@ -44,7 +45,9 @@ class Measured:
 
     def distinct(self) -> set[Samples]:
         """Every different tuple of samples that any visit holds, for metrics that are `even`."""
-        return set().union(*(column.samples for column in self._columns))
+        if self._distinct is None:
+            self._distinct = set().union(*(column.samples for column in self._columns))
+        return self._distinct
 
     def columns(self) -> list[Column]:
         """Columns in order of time."""
@@ -53,7 +56,7 @@ class Measured:
     def _is_even(self, expected: tuple[str, ...]) -> bool:
         if not self._columns or len(set(self._keys)) != len(self._keys):
             return False
-        sizes = {len(samples) for column in self._columns for samples in column.samples}
+        sizes = set().union(*(map(len, column.samples) for column in self._columns))
         return (
             len(sizes) == 1
             and 0 not in sizes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gpuaccept.data import Column, Limit, MetricDeclaration, Scalar
 from gpuaccept.judge import sampled as of_sampled
@@ -67,6 +68,15 @@ def judge_limits(scope: Scope, data: Tables) -> list[Outcome]:
     return outcomes
 
 
+class _Found(NamedTuple):
+    """Misses of subjects that have their visits, how to look up what was judged, and how to rank it."""
+
+    misses: dict[str, Miss]
+    value: Callable[[str], Value]
+    amount: Callable[[str], float] | None = None
+    """A number for every subject; without it, all show the same, or nothing that has an order."""
+
+
 def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
     declared = scope.declared.get(limit.metric)
     if scope.lacks(limit.metric):
@@ -82,14 +92,12 @@ def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
     needed = scope.needed(declared, measured.most)
     absent = _absent(limit, declared, measured, subjects, needed, scope)
     present = subjects if not absent else tuple(subject for subject in subjects if subject not in absent)
-    if declared.kind == "sampled":
-        found, value = _judge_sampled(limit, declared, data, present, needed, absent)
-    else:
-        found, value = _judge_readings(limit, declared, data, present, needed, absent)
+    judge_kind = _judge_sampled if declared.kind == "sampled" else _judge_readings
+    found, value, amount = judge_kind(limit, declared, data, present, needed, absent)
     misses = {**absent, **found} if absent else found
     if limit.missed == "inconclusive" or limit.effect == "valid":
         misses = {s: m._replace(result="inconclusive") if m.result == "fail" else m for s, m in misses.items()}
-    return Outcome(limit, declared, subjects, misses, value, lambda: _worst(limit, present, value))
+    return Outcome(limit, declared, subjects, misses, value, lambda: _worst(limit, declared, subjects, amount))
 
 
 def _no_outcome(limit: Limit, declared: MetricDeclaration | None, subjects: tuple[str, ...], reason: str) -> Outcome:
@@ -145,24 +153,26 @@ def _judge_sampled(
     present: tuple[str, ...],
     needed: int,
     absent: Mapping[str, Miss],
-) -> tuple[dict[str, Miss], Callable[[str], Value]]:
+) -> _Found:
     sampled = data.sampled(declared)
 
     def value(subject: str) -> Value:
         visits = sampled.visits(subject)
         if not visits:
             return None, None
-        y, guard = sampled.value(subject), sampled.guard(len(visits))
+        y, guard = sampled.middles[subject], sampled.guard(len(visits))
         return y, guard * abs(y) if guard is not None and not limit.max_deviation else None
 
+    amount = sampled.middles.__getitem__
     if limit.minimum is not None or limit.maximum is not None:
-        return of_sampled.by_guard_band(limit, sampled, present, declared.unit), value
+        return _Found(of_sampled.by_guard_band(limit, sampled, present, declared.unit), value, amount)
     if limit.max_deviation is not None:
         everyone = tuple(s for s in sampled.measured.subjects if s not in absent and len(sampled.visits(s)) >= needed)
-        return of_sampled.by_deviation(limit, sampled, present, everyone, declared.better, declared.unit), value
-    readings: dict[str, list[Scalar]] = {s: [sampled.value(s)] for s in present if sampled.visits(s)}
+        far = of_sampled.by_deviation(limit, sampled, present, everyone, declared.better, declared.unit)
+        return _Found(far, value, amount)
+    readings: dict[str, list[Scalar]] = {s: [sampled.middles[s]] for s in present if sampled.visits(s)}
     out = {s: not_measured(s, "its samples are not numbers") for s in present if s not in readings}
-    return {**out, **_compare(limit, declared, readings)}, value
+    return _Found({**out, **_compare(limit, declared, readings)}, value)
 
 
 def _judge_readings(
@@ -172,7 +182,7 @@ def _judge_readings(
     present: tuple[str, ...],
     needed: int,
     absent: Mapping[str, Miss],
-) -> tuple[dict[str, Miss], Callable[[str], Value]]:
+) -> _Found:
     measured, kind = data.measured(declared), declared.kind
     changes = kind in ("difference", "rate")
     keeps = keeper(limit, "read" if changes else kind)
@@ -186,16 +196,20 @@ def _judge_readings(
         samples = [sample for visit in measured.visits(subject) for sample in visit]
         return (shown(kind, _worst_sample(limit, samples)) if samples else None), None
 
+    def amount(subject: str) -> float:
+        found = value(subject)[0]
+        return float(found) if isinstance(found, float | int) else 0.0
+
     simple = not (limit.uniform or limit.unique or limit.max_deviation)
     if simple and not changes:
         if measured.even and not absent and _all_kept(measured, keeps):
             one = measured.distinct()
             same = value(present[0]) if len(one) == 1 else None
-            return {}, (lambda subject: same) if same else value
+            return _Found({}, lambda subject: same) if same else _Found({}, value, amount)
         judged = (judge_samples(limit, kind, declared.unit, measured.visits(s), s, keeps) for s in present)
-        return {miss.subject: miss for miss in judged if miss is not None}, value
+        return _Found({miss.subject: miss for miss in judged if miss is not None}, value, amount)
     if simple and measured.even and not absent and _unchanged(measured) and _kept(keeps, 0.0):
-        return {}, lambda subject: (0.0, None)
+        return _Found({}, lambda subject: (0.0, None))
     readings: dict[str, list[Scalar]] = {}
     misses: dict[str, Miss] = {}
     wanted = measured.subjects if limit.max_deviation is not None else present
@@ -216,8 +230,8 @@ def _judge_readings(
         judged_on = tuple(s for s in present if s in enough)
         sigma = facts.gpu if facts else None
         far = of_sampled.of_readings(limit, sigma, enough, judged_on, declared.better, declared.unit)
-        return {**misses, **far}, value
-    return {**misses, **_compare(limit, declared, readings)}, value
+        return _Found({**misses, **far}, value, amount)
+    return _Found({**misses, **_compare(limit, declared, readings)}, value, amount)
 
 
 def _compare(limit: Limit, declared: MetricDeclaration, readings: dict[str, list[Scalar]]) -> dict[str, Miss]:
@@ -231,17 +245,14 @@ def _compare(limit: Limit, declared: MetricDeclaration, readings: dict[str, list
     return {miss.subject: miss for miss in judged if miss is not None}
 
 
-def _worst(limit: Limit, subjects: tuple[str, ...], value: Callable[[str], Value]) -> str | None:
-    """The subject nearest to its limit among those that passed; the first where nearness has no meaning."""
-    if not subjects or (limit.minimum is None and limit.maximum is None and limit.max_deviation is None):
-        return subjects[0] if subjects else None
-    low = limit.maximum is None
-    best, at = None, 0.0
-    for subject in subjects:
-        found = value(subject)[0]
-        if isinstance(found, float | int) and (best is None or (found < at if low else found > at)):
-            best, at = subject, found
-    return best or subjects[0]
+def _worst(
+    limit: Limit, declared: MetricDeclaration, subjects: tuple[str, ...], amount: Callable[[str], float] | None
+) -> str:
+    """The subject nearest to its limit, where all passed; the first where nearness has no meaning."""
+    if amount is None or (limit.minimum is None and limit.maximum is None and limit.max_deviation is None):
+        return subjects[0]
+    highest = limit.maximum is not None or (limit.max_deviation is not None and declared.better == "lower")
+    return (max if highest else min)(subjects, key=amount)
 
 
 def _worst_sample(limit: Limit, samples: list[Scalar]) -> Scalar:

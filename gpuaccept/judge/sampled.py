@@ -17,34 +17,28 @@ FEWEST_SUBJECTS = 3
 
 def by_guard_band(limit: Limit, sampled: Sampled, subjects: tuple[str, ...], unit: str) -> dict[str, Miss]:
     """Judge a floor or ceiling on subjects that have all their visits: JCGM 106:2012, 8.3, with guard band U."""
-    out: dict[str, Miss] = {}
     floor = limit.minimum is not None
     bound = limit.minimum if limit.minimum is not None else limit.maximum
     assert bound is not None
-    guards: dict[int, float | None] = {}
+    out: dict[str, Miss] = {}
+    scattering, values = sampled.scattering(), sampled.middles
     for subject in subjects:
-        visits = sampled.visits(subject)
-        if not visits:
+        if subject not in values:
             out[subject] = Miss(subject, "error", None, None, "its samples are not numbers", "not measured")
             continue
-        count = len(visits)
-        if count not in guards:
-            guards[count] = sampled.guard(count)
-        guard = guards[count]
-        value = sampled.value(subject)
+        visits, value = sampled.visits(subject), values[subject]
+        guard = sampled.guard(len(visits))
         if guard is None:
             reason = "the profile has no pooled sigma for this metric"
             out[subject] = Miss(subject, "error", value, None, reason, "not measured")
             continue
         u = guard * abs(value)
-        kept = value - u >= bound if floor else value + u <= bound
-        scatters = sampled.scatters(subject)
-        if kept and not scatters:
+        scatters = subject in scattering
+        if not scatters and (value - u >= bound if floor else value + u <= bound):
             continue
         missed = value + u < bound if floor else value - u > bound
         if missed and scatters:
             missed = max(visits) < bound if floor else min(visits) > bound
-            kept = not missed
         out[subject] = _miss(limit, subject, value, u, unit, missed, scatters)
     return out
 
