@@ -69,19 +69,23 @@ def _column(column: Column, metric: MetricDeclaration | None) -> Iterator[str]:
         yield f"{where}: {len(column.subjects)} subjects and samples of {len(column.samples)}"
         return
     yield from _twice(f"{where}: subject", column.subjects)
-    for subject, samples in zip(column.subjects, column.samples, strict=True):
-        if not samples or (metric.reduction is not None and len(samples) != 1):
-            yield f"{where}: {printable(subject)} has {len(samples)} samples"
-        elif metric.kind == "sampled" or metric.reduction is not None:
-            if any(isinstance(sample, str) for sample in samples):
-                yield f"{where}: a sample of {printable(subject)} is not a number"
-        elif metric.kind in ("counted", "difference", "rate") and not all(
-            isinstance(sample, str) and INTEGER.fullmatch(sample) for sample in samples
-        ):
-            yield f"{where}: a counter of {printable(subject)} is not an integer"
+    sizes = set(map(len, column.samples))
+    if 0 in sizes:
+        yield f"{where}: a subject has 0 samples"
+    if metric.reduction is not None and sizes - {0, 1}:
+        yield f"{where}: a figure that is derived from a series has several samples"
+    distinct = {sample for samples in column.samples for sample in samples}
+    if metric.kind == "sampled" or metric.reduction is not None:
+        if any(isinstance(sample, str) for sample in distinct):
+            yield f"{where}: a sample is not a number"
+    elif metric.kind in ("counted", "difference", "rate") and not all(
+        isinstance(sample, str) and INTEGER.fullmatch(sample) for sample in distinct
+    ):
+        yield f"{where}: a sample of a counter is not an integer"
 
 
 def _twice(what: str, names: Iterable[str]) -> Iterator[str]:
-    for name, count in Counter(names).items():
-        if count > 1:
-            yield f"{what} {printable(name)} stands there {count} times"
+    listed = tuple(names)
+    if len(set(listed)) != len(listed):
+        name, count = Counter(listed).most_common(1)[0]
+        yield f"{what} {printable(name)} stands there {count} times"
