@@ -93,8 +93,8 @@ class Compute:
         """See Node.host_copy. What arrives at the host is verified after it was copied back to another buffer."""
         self._enter()
         blocks = self._blocks(size)
-        host = self._pinned_buffer(size)
         with self._buffers(size, 2) as (near, far):
+            host = self._pinned_buffer(size)
             if direction == "host_to_device":
                 self._fill(near, blocks, seed)
                 self._call("cuMemcpyDtoHAsync", host, near, size, self._stream)
