@@ -5,10 +5,12 @@ The engine computes these when a run ends, and `gpuaccept verify` computes them 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from math import ceil, floor
 
 import msgspec
 
@@ -17,6 +19,8 @@ from gpuaccept.errors import EvidenceError
 
 BUCKETS = 200
 """Parts of a series whose minimum and maximum the record keeps."""
+_STEPS = 255
+"""Height of an envelope in steps, each a byte."""
 SETTLE_S = 30.0
 """A mean leaves out the first seconds of each segment: clocks and power ramp up in them (docs/explanation/soak.md)."""
 FILE_LIMIT_BYTES = 64 << 20
@@ -62,8 +66,13 @@ def decode(raw: bytes) -> tuple[SeriesGroup, ...]:
     return groups
 
 
-def summarise(groups: Iterable[SeriesGroup]) -> tuple[SeriesSummary, ...]:
-    """What the record keeps of each series."""
+def summarise(groups: Iterable[SeriesGroup], declared: Iterable[MetricDeclaration]) -> tuple[SeriesSummary, ...]:
+    """What the record keeps of each series.
+
+    A counter (a series of which `declared` derives differences) and a series that stays the same have no envelope:
+    their course says nothing that first, last, minimum and maximum don't.
+    """
+    counters = {m.series for m in declared if m.reduction in ("difference", "share", "ratio_of_thirds")}
     out = []
     for group in groups:
         if not group.at_s:
@@ -73,6 +82,8 @@ def summarise(groups: Iterable[SeriesGroup]) -> tuple[SeriesSummary, ...]:
         edges = [count * i // min(BUCKETS, count) for i in range(min(BUCKETS, count) + 1)]
         spans = list(pairwise(edges))
         for name, unit, values in zip(group.names, group.units, group.values, strict=True):
+            lowest, highest = min(values), max(values)
+            drawn = name not in counters and lowest < highest
             out.append(
                 SeriesSummary(
                     name=name,
@@ -82,15 +93,36 @@ def summarise(groups: Iterable[SeriesGroup]) -> tuple[SeriesSummary, ...]:
                     first_s=group.at_s[0],
                     last_s=group.at_s[-1],
                     largest_gap_s=gap,
-                    minimum=min(values),
-                    maximum=max(values),
+                    minimum=lowest,
+                    maximum=highest,
                     mean=round(sum(values) / count, 6),
-                    low=tuple(min(values[a:b]) for a, b in spans),
-                    high=tuple(max(values[a:b]) for a, b in spans),
+                    low=_drawn([min(values[a:b]) for a, b in spans], lowest, highest, floor) if drawn else "",
+                    high=_drawn([max(values[a:b]) for a, b in spans], lowest, highest, ceil) if drawn else "",
                     sha256=hashlib.sha256(msgspec.json.encode((name, group.subject, values))).hexdigest(),
                 )
             )
     return tuple(out)
+
+
+def envelope(summary: SeriesSummary) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Lowest and highest value of each part of a series, to 1/255 of its range; empty where there is no envelope.
+
+    Raises EvidenceError where the record holds no such thing.
+    """
+    step = (summary.maximum - summary.minimum) / _STEPS
+    try:
+        low, high = (base64.b64decode(text, validate=True) for text in (summary.low, summary.high))
+    except ValueError as error:
+        raise EvidenceError(f"the envelope of {summary.name} of {summary.subject} is not base64") from error
+    if len(low) != len(high):
+        raise EvidenceError(f"the envelope of {summary.name} of {summary.subject} has two lengths")
+    return tuple(summary.minimum + step * b for b in low), tuple(summary.minimum + step * b for b in high)
+
+
+def _drawn(values: Sequence[float], lowest: float, highest: float, rounded: Callable[[float], int]) -> str:
+    """Values as bytes between lowest (0) and highest (255), rounded outwards so that no sample lies outside."""
+    scale = _STEPS / (highest - lowest)
+    return base64.b64encode(bytes(min(_STEPS, max(0, rounded((v - lowest) * scale))) for v in values)).decode()
 
 
 def derive(groups: Iterable[SeriesGroup], declared: Iterable[MetricDeclaration]) -> dict[str, dict[str, float]]:

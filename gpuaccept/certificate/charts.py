@@ -13,6 +13,7 @@ from statistics import median
 
 from markupsafe import Markup
 
+from gpuaccept import series
 from gpuaccept.data import Result, SeriesSummary
 
 LINE = 33.3
@@ -107,15 +108,16 @@ def band(summaries: Sequence[SeriesSummary], low: float, high: float) -> Band:
     A series that ended early (a GPU that was lost) takes part only up to where it ended.
     """
     longest = max(summary.count for summary in summaries)
-    parts = max(len(summary.low) for summary in summaries)
+    drawn = [series.envelope(summary) for summary in summaries]
+    parts = max(len(low) for low, _ in drawn)
     lows: list[list[float]] = [[] for _ in range(parts)]
     highs: list[list[float]] = [[] for _ in range(parts)]
-    for summary in summaries:
+    for summary, (low_of, high_of) in zip(summaries, drawn, strict=True):
         length = summary.count / longest * parts
         for i in range(min(parts, math.ceil(length))):
-            k = min(len(summary.low) - 1, int(i * len(summary.low) / length))
-            lows[i].append(summary.low[k])
-            highs[i].append(summary.high[k])
+            k = min(len(low_of) - 1, int(i * len(low_of) / length))
+            lows[i].append(low_of[k])
+            highs[i].append(high_of[k])
 
     def y(value: float) -> int:
         return round(HEIGHT - (min(max(value, low), high) - low) / ((high - low) or 1.0) * HEIGHT)

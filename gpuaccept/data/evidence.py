@@ -83,7 +83,10 @@ class StepRun(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Column(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """One metric in one visit: `samples[i]` are the raw samples of `subjects[i]`, in the metric's unit."""
+    """One metric in one visit: `samples[i]` are the raw samples of `subjects[i]`, in the metric's unit.
+
+    A record writes it packed (`gpuaccept.columns`).
+    """
 
     metric: MetricName
     visit: int
@@ -96,8 +99,9 @@ class Column(Value, frozen=True, kw_only=True, omit_defaults=True):
 class SeriesSummary(Value, frozen=True, kw_only=True):
     """What the record keeps of one series of one subject; the samples themselves lie in series.json.gz.
 
-    `low` and `high` are the minimum and maximum of each of up to 200 equal parts of the samples, so that a dip of one
-    sample stays visible. `sha256` is over the series' own canonical JSON.
+    `low` and `high` draw the minimum and maximum of each of up to 200 equal parts of the samples, so that a dip of one
+    sample stays visible: base64 of one byte a part, from `minimum` (0) to `maximum` (255), rounded outwards; empty for
+    counters and for a series that stays the same. `sha256` is over the series' own canonical JSON.
     """
 
     name: MetricName
@@ -110,8 +114,8 @@ class SeriesSummary(Value, frozen=True, kw_only=True):
     minimum: float
     maximum: float
     mean: float
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+    low: str
+    high: str
     sha256: str
 
 

@@ -29,9 +29,9 @@ def series_difference(evidence: Evidence, path: Path) -> str:
     groups = series.decode(raw)
     if series.encode(groups) != raw:
         return f"{path.name} is not in canonical encoding"
-    if series.summarise(groups) != evidence.series:
-        return "the summaries in the record do not follow from the samples"
     declared = [metric for check in evidence.checks for metric in check.metrics if metric.reduction is not None]
+    if series.summarise(groups, declared) != evidence.series:
+        return "the summaries in the record do not follow from the samples"
     stored: dict[str, dict[str, object]] = {metric.name: {} for metric in declared}
     for column in evidence.columns:
         if column.metric in stored:

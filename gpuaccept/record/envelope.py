@@ -13,6 +13,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from gpuaccept import columns
 from gpuaccept.data import Statement, Value
 from gpuaccept.errors import EvidenceError
 from gpuaccept.record.keys import PublicKey, SigningKey, public_key
@@ -80,10 +81,16 @@ def open_record(data: bytes) -> Opened:
     if envelope.payload_type != PAYLOAD_TYPE:
         raise EvidenceError(f"the payload type is not {PAYLOAD_TYPE}")
     payload = from_base64(envelope.payload, "the payload")
-    statement = decode(payload, Statement, "the payload")
+    statement = _unpacked(decode(payload, Statement, "the payload"))
     return Opened(
         envelope=data, payload=payload, statement=statement, signers=_verified(envelope.signatures, payload, statement)
     )
+
+
+def _unpacked(statement: Statement) -> Statement:
+    predicate = statement.predicate
+    evidence = msgspec.structs.replace(predicate.evidence, columns=columns.unpack(predicate.evidence.columns))
+    return msgspec.structs.replace(statement, predicate=msgspec.structs.replace(predicate, evidence=evidence))
 
 
 def decode(data: bytes, kind: type[T], what: str) -> T:

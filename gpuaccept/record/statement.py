@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gpuaccept import columns
 from gpuaccept.data import (
     Evidence,
     GpuFacts,
@@ -53,9 +54,14 @@ def build(
 
 
 def encode(statement: Statement) -> bytes:
-    """The payload bytes. Raises GpuacceptError where they would not read back (NaN, infinity, half a surrogate)."""
+    """The payload bytes, columns packed. Raises GpuacceptError where they would not read back (NaN, infinity)."""
+    evidence = statement.predicate.evidence
+    evidence = msgspec.structs.replace(evidence, columns=columns.pack(evidence.columns))
+    packed = msgspec.structs.replace(
+        statement, predicate=msgspec.structs.replace(statement.predicate, evidence=evidence)
+    )
     try:
-        payload = msgspec.json.encode(statement)
+        payload = msgspec.json.encode(packed)
         decode(payload, Statement, "the statement")
     except (EvidenceError, UnicodeError) as error:
         raise GpuacceptError(f"the record can't be written so that it reads back: {error}") from error

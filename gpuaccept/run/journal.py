@@ -208,7 +208,7 @@ def fold(entries: Iterable[AnyEntry], ended_at: str = "") -> tuple[Evidence, tup
         checks=begin.checks,
         steps=tuple(steps),
         columns=(*columns, *_derived(groups, begin.checks)),
-        series=series.summarise(groups),
+        series=series.summarise(groups, [metric for check in begin.checks for metric in check.metrics]),
         series_sha256=hashlib.sha256(raw).hexdigest() if groups else "",
         events=tuple(events),
     )

@@ -337,7 +337,7 @@ def evidence(
             for k, step in enumerate(steps)
         ),
         columns=measured,
-        series=series.summarise(groups),
+        series=series.summarise(groups, METRICS),
         series_sha256="c4" * 32 if groups else "",
         events=(Event(at_s=1.5, kind="interrupted", text="Ctrl-C"),) if empty else (),
     )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuaccept import series
-from gpuaccept.data import SeriesGroup
+from gpuaccept.data import MetricDeclaration, SeriesGroup
 from gpuaccept.errors import EvidenceError
 
 finite = st.floats(min_value=-1e9, max_value=1e9)
@@ -26,11 +26,35 @@ def group(values: tuple[float, ...], segments: tuple[int, ...] = (0,), step: flo
 
 @given(st.lists(finite, min_size=1, max_size=700))
 def test_an_envelope_never_hides_a_sample(values: list[float]) -> None:
-    [summary] = series.summarise([group(tuple(values))])
+    [summary] = series.summarise([group(tuple(values))], [])
+    low, high = series.envelope(summary)
 
-    assert min(summary.low) == summary.minimum == min(values)
-    assert max(summary.high) == summary.maximum == max(values)
-    assert len(summary.low) == min(len(values), series.BUCKETS)
+    assert (summary.minimum, summary.maximum) == (min(values), max(values))
+    if min(values) == max(values):
+        assert low == high == ()
+        return
+    parts = min(len(values), series.BUCKETS)
+    slack = 1e-9 * (abs(summary.minimum) + abs(summary.maximum))
+    for i in range(parts):
+        part = values[len(values) * i // parts : len(values) * (i + 1) // parts]
+        assert low[i] - slack <= min(part)
+        assert max(part) <= high[i] + slack
+
+
+def test_a_counter_has_no_envelope() -> None:
+    derived = MetricDeclaration(
+        name="a.c",
+        unit="%",
+        kind="read",
+        better="lower",
+        subject="gpu",
+        description="",
+        series="a.b",
+        reduction="share",
+    )
+    [summary] = series.summarise([group((1.0, 2.0, 3.0))], [derived])
+
+    assert summary.low == summary.high == ""
 
 
 @given(st.lists(finite, min_size=2, max_size=50))

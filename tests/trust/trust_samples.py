@@ -204,7 +204,7 @@ def evidence(**changes: Any) -> Evidence:
         "checks": declared(),
         "steps": tuple(ran),
         "columns": columns(),
-        "series": series.summarise(groups()),
+        "series": series.summarise(groups(), [metric for check in declared() for metric in check.metrics]),
         "series_sha256": hashlib.sha256(raw).hexdigest(),
         "events": (),
     }
