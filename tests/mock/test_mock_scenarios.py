@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from math import isfinite
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mock_raw import GIB, MakeNode, Soak, peer, sweep
 
-from gpuaccept.check import Unavailable
+from gpuaccept.check import DeviceError, Sensors, Unavailable
+from gpuaccept.device.mock.model import Deviation
+from gpuaccept.device.mock.node import MockNode
+from gpuaccept.device.mock.parameters import PARAMETERS
+from gpuaccept.device.mock.scenario import load
+from gpuaccept.device.mock.world import World, problems
 from gpuaccept.device.open import DeviceSpec, check_spec, simulated, traits
 from gpuaccept.errors import GpuacceptError, ProfileError, UsageError
 
@@ -191,3 +200,51 @@ def test_no_uuid_is_the_stubs(make_node: MakeNode) -> None:
     assert all(
         not gpu.uuid.startswith("GPU-57ab57ab") for seed in range(50) for gpu in make_node(seed=seed).facts().gpus
     )
+
+
+NUMBERS = sorted(name for name, parameter in PARAMETERS.items() if parameter.type in ("number", "sensor"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(NUMBERS),
+            st.sampled_from(["factor", "value", "add"]),
+            st.floats(-1e4, 1e4) | st.sampled_from([0.0, -1.0, 1e9]),
+            st.sampled_from(["0s", "30s"]),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_no_deviation_breaks_the_simulator(changes: list[tuple[str, str, float, str]]) -> None:
+    """Faults that nobody thought of are answered as a driver would: with values, or with its errors."""
+    model = load("hgx-b200").model
+    deviations = tuple(
+        Deviation(
+            target={"gpu": "gpu/2", "link": "gpu/2/link/*", "pair": "gpu/2>*", "node": "node"}[PARAMETERS[name].kind],
+            parameter=name,
+            from_="0s" if PARAMETERS[name].fixed else start,
+            **{how: value},
+        )
+        for name, how, value, start in changes
+    )
+    assert not problems(deviations, model, "test")
+    node = MockNode(World(model, deviations), 1, None, lambda gpu, call: None)
+    assert len(node.facts().gpus) == 8
+    for gpu in (2, 3):
+        node.settings(gpu), node.ecc(gpu), node.links(gpu)
+        for call in (
+            lambda gpu=gpu: node.memory_sweep(gpu, "copy", GIB, 1, 1),
+            lambda gpu=gpu: node.host_copy(gpu, "host_to_device", GIB, 1, 1),
+        ):
+            with suppress(DeviceError):
+                assert call().elapsed_ns > 0
+    node.peer_copies([(2, 3)], "read", "ce", False, GIB, 1, 1)
+    node.load_begin(2, 1)
+    for block in node.sensors([2], 60, 1.0):
+        sensors = block[2]
+        assert isinstance(sensors, Sensors)
+        assert all(isfinite(value) for column in sensors for value in column if not isinstance(column, Unavailable))
+    assert node.load_end(2).iterations >= 0

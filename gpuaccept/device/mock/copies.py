@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import acos, cos, inf, sqrt
+from typing import Literal
 
+from gpuaccept.check import SweepKernel, pair_subject
+from gpuaccept.device.mock import registers
+from gpuaccept.device.mock.machine import Machine
 from gpuaccept.device.mock.model import HardwareModel, Spread
 from gpuaccept.device.mock.noise import GOLDEN, MASK, MIX_1, MIX_2, key, normal, student
 
+HEAT_S = 0.1
+"""Time that the memory's temperature is taken to stand still, s: far below every thermal time constant."""
 VISIT_GAP_S = 1.0
 """Calls of one quantity without a longer pause than this are one visit and share its noise, s [judgement]."""
 _SQRT2 = sqrt(2.0)
@@ -37,7 +43,9 @@ class Path:
         self, ask: Callable[[], float], spread: Spread, seed: int, quantity: str, subject: int, slow_share: float = 0.0
     ) -> None:
         steady = 1.0 + spread.node / 100.0 * normal(key(seed, quantity.split(" ")[0]))
-        steady *= 1.0 + spread.gpu / 100.0 * normal(key(seed, f"{quantity} gpu", subject))
+        # the scatter from GPU to GPU is published as seen in one visit, so that visit's scatter is part of it
+        own = sqrt(max(0.0, spread.gpu**2 - spread.visit**2)) / 100.0
+        steady *= 1.0 + own * normal(key(seed, f"{quantity} gpu", subject))
         self._ask, self._steady = ask, steady
         self._visit, self._repeat = spread.visit / 100.0, spread.repeat / 100.0
         self._visit_key = key(seed, f"{quantity} visit", subject)
@@ -76,3 +84,82 @@ def heat_factor(model: HardwareModel, memory_c: float) -> float:
     if memory_c > memory.slow_above_c:
         return factor * (1.0 + memory.slow_percent / 100.0)
     return factor
+
+
+class Paths:
+    """All ways that bytes take on one machine, each made when it is first used."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._by_place: dict[tuple[int, str], Path] = {}
+        self._by_pair: dict[tuple[str, int, int], Path] = {}
+        self._heat: dict[int, tuple[float, float]] = {}
+
+    def sweep(self, place: int, kernel: SweepKernel) -> float:
+        """GB/s of the next sweep of a kernel; the copy engine's counts bytes once."""
+        path = self._by_place.get((place, kernel)) or self._new_sweep(place, kernel)
+        return self._now(path) * self._heat_factor(place)
+
+    def host(self, place: int, direction: Literal["host_to_device", "device_to_host"]) -> float:
+        """GB/s of the next host copy."""
+        return self._now(self._by_place.get((place, direction)) or self._new_host(place, direction))
+
+    def pair(self, code: str, gpu: int, peer: int) -> Path:
+        """The path of an operation (`read_ce`, `bidirectional_write_sm`, …) of a pair of GPUs."""
+        return self._by_pair.get((code, gpu, peer)) or self._new_pair(code, gpu, peer)
+
+    def _now(self, path: Path) -> float:
+        machine = self._machine
+        return path.rate(machine.time_s, int(machine.time_s * 1e9), machine.generation)
+
+    def _heat_factor(self, place: int) -> float:
+        now = self._machine.time_s
+        until, factor = self._heat.get(place, (-inf, 1.0))
+        if now < until:
+            return factor
+        body = self._machine.bodies[place]
+        body.advance(now)
+        factor = heat_factor(self._machine.model, body.memory_temperature(now))
+        self._heat[place] = (now + HEAT_S, factor)
+        return factor
+
+    def _new_sweep(self, place: int, kernel: SweepKernel) -> Path:
+        machine, model = self._machine, self._machine.model
+
+        def ask() -> float:
+            now = machine.time_s
+            rate = machine.number(f"hbm.{kernel}", place, getattr(model.memory, kernel), now)
+            rate *= machine.number("hbm.bandwidth", place, 1.0, now)
+            if kernel != "local_copy_ce":
+                rate *= min(1.0, machine.number("clock.sm_lock_mhz", place, inf, now) / model.memory.sm_clock_knee_mhz)
+            return rate
+
+        path = Path(ask, model.noise.hbm, machine.seed, f"hbm {kernel}", place, model.noise.slow_repeat_share)
+        self._by_place[(place, kernel)] = path
+        return path
+
+    def _new_host(self, place: int, direction: Literal["host_to_device", "device_to_host"]) -> Path:
+        machine, model = self._machine, self._machine.model
+
+        def ask() -> float:
+            rate = machine.number(f"host.{direction}", place, getattr(model.host, direction), machine.time_s)
+            return rate * machine.number("host.bandwidth", place, 1.0, machine.time_s)
+
+        path = Path(ask, model.noise.host, machine.seed, f"host {direction}", place)
+        self._by_place[(place, direction)] = path
+        return path
+
+    def _new_pair(self, code: str, gpu: int, peer: int) -> Path:
+        machine, model = self._machine, self._machine.model
+        one, other = machine.places[gpu], machine.places[peer]
+
+        def ask() -> float:
+            now = machine.time_s
+            carried = min(registers.carried(machine.world, end, now, machine.holds) for end in (one, other))
+            share = machine.world.value("pair.bandwidth", pair_subject(one, other), 1.0, now, machine.holds)
+            return float(getattr(model.nvlink, code)) * carried * share
+
+        spread = model.noise.nvlink_ce if code.endswith("ce") else model.noise.nvlink_sm
+        path = Path(ask, spread, machine.seed, f"nvlink {code}", one * 64 + other)
+        self._by_pair[(code, gpu, peer)] = path
+        return path

@@ -157,7 +157,10 @@ class EccModel(Room, frozen=True, kw_only=True):
 
 
 class Spread(Room, frozen=True, kw_only=True):
-    """Standard deviations at four levels: repeat and visit (Student t, 4 degrees of freedom), GPU and node (normal)."""
+    """Standard deviations at four levels: repeat and visit (Student t, 4 degrees of freedom), GPU and node (normal).
+
+    `gpu` of copies is as seen in one visit, so it holds that visit's scatter. Of the soak, `visit` is normal too.
+    """
 
     repeat: NotNegative
     visit: NotNegative

@@ -114,12 +114,12 @@ class Body:
         return noise.key(self.node.seed, quantity, self.place)
 
     def begin(self, t: float) -> None:
-        """The soak load starts."""
+        """The soak load starts. A soak is a mean over many regulations, so it scatters normally from visit to visit."""
         spread, tick = self.node.model.noise, round(t * 1000)
-        self.visit_power = spread.power_w.visit * noise.student(self.key("power_w visit"), tick)
-        self.visit_rate = spread.iterations.visit / 100.0 * noise.student(self.key("iterations visit"), tick)
-        self.visit_clock = spread.sm_clock_mhz.visit * noise.student(self.key("sm_clock_mhz visit"), tick)
-        visit_resistance = spread.thermal_resistance.visit * noise.student(self.key("thermal_resistance visit"), tick)
+        self.visit_power = spread.power_w.visit * noise.normal(self.key("power_w visit"), tick)
+        self.visit_rate = spread.iterations.visit / 100.0 * noise.normal(self.key("iterations visit"), tick)
+        self.visit_clock = spread.sm_clock_mhz.visit * noise.normal(self.key("sm_clock_mhz visit"), tick)
+        visit_resistance = spread.thermal_resistance.visit * noise.normal(self.key("thermal_resistance visit"), tick)
         self.advance(t)
         self.resistance_now = self.resistance * (1.0 + visit_resistance / 100.0)
         self.loaded, self.load_began, self.shown = True, t, 0.0
@@ -305,4 +305,5 @@ class Body:
         gained = sum(stage / power * (1.0 - decay) for stage, decay in zip(stages, decays, strict=True))
         if ambient + kept + gained * power <= maximum:
             return power
-        return max((maximum - ambient - kept) / gained, self._power(model.clock.sm_minimum_mhz))
+        least = self._power(model.clock.sm_minimum_mhz)
+        return max((maximum - ambient - kept) / gained, least) if gained > 0.0 else least

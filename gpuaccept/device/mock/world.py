@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from math import inf
+from math import inf, isfinite
 from typing import NamedTuple, TypeVar
 
 from gpuaccept.check import gpu_subject, link_subject, pair_subject
@@ -13,6 +13,8 @@ from gpuaccept.device.mock.model import Deviation, HardwareModel, When, seconds
 from gpuaccept.device.mock.parameters import PARAMETERS, SubjectKind
 from gpuaccept.errors import Problem
 
+MAY_BE_NEGATIVE = frozenset({"thermal.inlet_c"})
+"""Numbers that an `add` or `value` may bring below zero; all others stop there."""
 V = TypeVar("V", float, int, str, bool)
 Holds = Callable[[When, str], bool]
 """Whether conditions hold for a subject now."""
@@ -71,6 +73,8 @@ def _problem(deviation: Deviation, model: HardwareModel) -> str:
             f"target {deviation.target!r} matches no {parameter.kind} of {model.name}, which has GPUs 0 to "
             f"{model.gpus - 1} with {model.nvlink.links} links each; {deviation.parameter} is of a {parameter.kind}"
         )
+    if any(isinstance(number, float) and not isfinite(number) for number in (deviation.factor, value, deviation.add)):
+        return f"{deviation.parameter} takes a finite number"
     start = seconds(deviation.from_)
     if deviation.until is not None and seconds(deviation.until) <= start:
         return f"until {deviation.until} is not after from {deviation.from_}"
@@ -114,6 +118,8 @@ class World:
         for change in changes:
             if change.start <= t < change.until and (change.when is None or holds(change.when, subject)):
                 out = _apply(out, change)
+        if isinstance(out, float | int) and not isinstance(out, bool) and parameter not in MAY_BE_NEGATIVE:
+            out = max(0, out) if PARAMETERS[parameter].type == "number" else out
         return out  # type: ignore[return-value]
 
     def integral(self, parameter: str, subject: str, base: float, t: float, holds: Holds) -> float:

@@ -1,0 +1,160 @@
+"""The machine under the simulated node: its virtual clock, its parameters now, and how its calls fail."""
+
+from __future__ import annotations
+
+import time
+from typing import NoReturn
+
+from gpuaccept.check import Pulse, Unavailable, gpu_subject
+from gpuaccept.device.mock.model import When
+from gpuaccept.device.mock.physics import Body
+from gpuaccept.device.mock.world import World
+from gpuaccept.errors import DeviceError, DeviceUnavailable
+
+CUDA_CALLS = {
+    "memory_sweep": "cuLaunchKernel",
+    "host_copy": "cuMemcpyAsync",
+    "peer_copies": "cuMemcpyPeerAsync",
+    "load_begin": "cuLaunchKernel",
+    "load_end": "cuStreamSynchronize",
+}
+"""The driver's call that fails where the GPU does."""
+
+
+class Machine:
+    """Clock, parameters and GPUs of one simulated node. GPU i sits at `places[i]` of the board."""
+
+    def __init__(
+        self, world: World, seed: int, gpus: tuple[int, ...] | None, pulse: Pulse, start_s: float, real_time: bool
+    ) -> None:
+        self.world, self.model, self.seed, self.start = world, world.model, seed, start_s
+        self.pulse, self.real_time, self.closed = pulse, real_time, False
+        self.time_s = start_s
+        self.bodies: list[Body] = []
+        self.places = tuple(
+            place
+            for place in range(self.model.gpus)
+            if world.value("gpu.present", gpu_subject(place), True, 0.0, self.holds)
+        )
+        self.gpus = tuple(range(len(self.places))) if gpus is None else gpus
+        for gpu in self.gpus:
+            if gpu not in range(len(self.places)):
+                known = f"GPUs 0 to {len(self.places) - 1}"
+                raise DeviceUnavailable(f"there is no GPU {gpu}: this simulated node has {known}", f"choose of {known}")
+        self.bodies = [Body(self, place) for place in range(self.model.gpus)]
+        self.generation = 0
+        """Rises whenever parameters may have changed."""
+        self.guarded = bool(world.names & {"gpu.lost", "call.hang", "cuda.not_ready", "memory.allocation_fails"})
+        self._changes = world.next_change(start_s)
+        self._origin = time.monotonic()
+
+    # --- parameters -------------------------------------------------------------------------------------------
+
+    @property
+    def conditional(self) -> bool:
+        """Whether any deviation depends on a condition, so that nothing may be kept between calls."""
+        return self.world.conditional
+
+    def next_change(self, t: float) -> float:
+        """The next time after `t` at which a parameter may change."""
+        return self.world.next_change(t)
+
+    def number(self, parameter: str, place: int, base: float, t: float) -> float:
+        """A parameter of the GPU at a place of the board."""
+        return self.world.value(parameter, gpu_subject(place), base, t, self.holds)
+
+    def holds(self, when: When, subject: str) -> bool:
+        """Whether conditions hold now for a subject: its own GPU's temperatures, or the highest for the node."""
+        if when.gpus_active_above is not None and sum(b.loaded for b in self.bodies) <= when.gpus_active_above:
+            return False
+        if when.temperature_above is None and when.memory_temperature_above is None:
+            return True
+        place = subject.removeprefix("gpu/").split("/")[0].split(">")[0]
+        bodies = [self.bodies[int(place)]] if place.isdigit() and self.bodies else self.bodies
+        return (
+            when.temperature_above is None or any(body.latest_temperature > when.temperature_above for body in bodies)
+        ) and (
+            when.memory_temperature_above is None
+            or any(body.latest_memory_temperature > when.memory_temperature_above for body in bodies)
+        )
+
+    def flag(self, parameter: str, place: int) -> bool:
+        """A flag of the GPU at a place of the board, now."""
+        return bool(self.world.value(parameter, gpu_subject(place), False, self.time_s, self.holds))
+
+    # --- clock and guards -------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Virtual seconds since the run began."""
+        return self.time_s
+
+    def wait(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self.pulse(None, "wait")
+        self.pass_time(seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the clock; in real time, sleep until it is so late, with a pulse every half second."""
+        if self.world.conditional:
+            self.world.accrue(self.time_s, seconds, self.holds)
+        self.time_s = round(self.time_s + seconds, 9)
+        if self.real_time:
+            while (left := self._origin + self.time_s - self.start - time.monotonic()) > 0:
+                time.sleep(min(left, 0.5))
+                self.pulse(None, "wait")
+
+    def place(self, gpu: int, call: str, nvml: str = "") -> int:
+        """Before each call on a GPU: heartbeat, and every way in which the call itself can fail."""
+        self.pulse(gpu, call)
+        self.refresh()
+        if self.closed:
+            raise (
+                DeviceError(nvml, 1, "NVML_ERROR_UNINITIALIZED", gpu)
+                if nvml
+                else DeviceError(CUDA_CALLS[call], 4, "CUDA_ERROR_DEINITIALIZED", gpu)
+            )
+        if gpu not in self.gpus:
+            raise DeviceError(
+                "nvmlDeviceGetHandleByIndex_v2" if nvml else "cuDeviceGet",
+                2 if nvml else 101,
+                "NVML_ERROR_INVALID_ARGUMENT" if nvml else "CUDA_ERROR_INVALID_DEVICE",
+                gpu,
+            )
+        place = self.places[gpu]
+        if self.guarded:
+            failure = self._failure(place, call, nvml)
+            if failure is not None:
+                raise DeviceError(failure.call, failure.code, failure.reason, gpu)
+        return place
+
+    def refresh(self) -> None:
+        """Bring everything that was derived from parameters up to now."""
+        if self.time_s >= self._changes or self.world.conditional:
+            self.generation += 1
+            self._changes = self.next_change(self.time_s)
+            if self.world.conditional:
+                for body in self.bodies:
+                    body.observe(self.time_s)
+
+    def _failure(self, place: int, call: str, nvml: str) -> Unavailable | None:
+        if self.flag("call.hang", place):
+            hang()
+        if self.flag("gpu.lost", place):
+            return (
+                Unavailable(nvml, 15, "NVML_ERROR_GPU_IS_LOST")
+                if nvml
+                else Unavailable(CUDA_CALLS[call], 719, "CUDA_ERROR_LAUNCH_FAILED")
+            )
+        if nvml:
+            return None
+        if self.flag("cuda.not_ready", place):
+            return Unavailable("cuInit", 802, "CUDA_ERROR_SYSTEM_NOT_READY")
+        if self.flag("memory.allocation_fails", place):
+            return Unavailable("cuMemAlloc", 2, "CUDA_ERROR_OUT_OF_MEMORY")
+        return None
+
+
+def hang() -> NoReturn:
+    """As a driver call that never returns."""
+    while True:
+        time.sleep(3600)
