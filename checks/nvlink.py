@@ -30,11 +30,13 @@ STATES = {"on": "active", "off": "inactive"}
 class Settings(Parameters, frozen=True, kw_only=True):
     """`passes` over the buffer make one timed span of 5 ms or more."""
 
+    states: bool = True
+    """Read states and counters: at the start and the end of a run is enough for their differences."""
     copies: bool = True
-    """Also copy between all pairs; false reads states and counters only."""
+    """Copy between all pairs."""
     buffer_mib: Annotated[int, Meta(ge=1, le=8192)] = 1024
     passes: Annotated[int, Meta(ge=1, le=1000)] = 4
-    repeats: Annotated[int, Meta(ge=3, le=100)] = 5
+    repeats: Annotated[int, Meta(ge=3, le=100)] = 3
 
 
 class Copy(NamedTuple):
@@ -67,9 +69,16 @@ COUNTERS = (
 
 
 def measure(node: Node, visit: Visit) -> None:
-    """Links, fabric and pairs first; then the copies, so that the next visit's counters show what they did."""
+    """States first; then the copies, so that the next visit's counters show what they did."""
     settings = visit.parameters
     assert isinstance(settings, Settings)
+    if settings.states:
+        _states(node, visit)
+    if settings.copies:
+        _copies(node, visit, settings)
+
+
+def _states(node: Node, visit: Visit) -> None:
     found: list[tuple[str, Link]] = []
     for gpu in node.gpus:
         with visit.part(gpu_subject(gpu)):
@@ -88,8 +97,6 @@ def measure(node: Node, visit: Visit) -> None:
             visit.measured("p2p_read", pair_subject(gpu, peer), status.p2p_read)
             visit.measured("p2p_write", pair_subject(gpu, peer), status.p2p_write)
             visit.measured("common_ancestor", pair_subject(gpu, peer), status.common_ancestor)
-    if settings.copies:
-        _copies(node, visit, settings)
 
 
 def _links(visit: Visit, found: list[tuple[str, Link]]) -> None:
@@ -133,7 +140,7 @@ def _copies(node: Node, visit: Visit, settings: Settings) -> None:
                             visit.measured(copy.name, pair_subject(*pair), span)
                             dead.add(pair)
                         else:
-                            rates.setdefault(pair, []).append(round(span.bytes_written / span.elapsed_ns, 4))
+                            rates.setdefault(pair, []).append(float(f"{span.bytes_written / span.elapsed_ns:.6g}"))
                             wrong[pair] = wrong.get(pair, 0) + span.wrong_words
         for pair in sorted(rates.keys() - dead):
             visit.measured(copy.name, pair_subject(*pair), *rates[pair])
@@ -217,9 +224,12 @@ CHECK = Check(
         "p2p_disabled",
         "fabric_not_ready",
     ),
-    groups=lambda parameters: (
-        frozenset(["state", "copies"])
-        if isinstance(parameters, Settings) and parameters.copies
-        else frozenset(["state"])
+    groups=lambda parameters: frozenset(
+        group
+        for group, wanted in (
+            ("state", getattr(parameters, "states", True)),
+            ("copies", getattr(parameters, "copies", True)),
+        )
+        if wanted
     ),
 )
