@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from gpuaccept.data import Cause, Evidence, Finding
+from gpuaccept.data import Cause, Evidence, Finding, Part
 from gpuaccept.judge.advice import is_lost, remedy
 from gpuaccept.judge.outcome import GRAVITY, Miss, Outcome
-from gpuaccept.judge.parts import missing_gpus, part, words
+from gpuaccept.judge.parts import MISSING, missing_gpus, part, words
 from gpuaccept.judge.scope import Scope, check_of
 from gpuaccept.judge.subjects import NODE, gpus_of, link_of, order
 from gpuaccept.judge.wording import requirement
@@ -55,7 +55,9 @@ def _by_part(scope: Scope, outcomes: list[Outcome]) -> dict[str, list[_Item]]:
             target = NODE if shared else where[subject]
             if subject == NODE and absent and outcome.limit.metric.startswith(COUNTS):
                 target = f"gpu/{absent[0]}"
-            groups[target].append(_Item(place, outcome, miss, shared, when[miss.failure] if miss.failure else 0))
+            groups[target].append(
+                _Item(place, outcome, miss, shared, when[miss.failure] if miss.failure else len(when))
+            )
     return _joined_links(groups)
 
 
@@ -108,22 +110,36 @@ def _joined_links(groups: dict[str, list[_Item]]) -> dict[str, list[_Item]]:
 def _by_cause(subject: str, items: list[_Item]) -> list[list[_Item]]:
     """Failures apart by cause; what could not be measured or told goes with the gravest of its part.
 
-    On the node it stays apart by check: two checks that did not run are two things to do.
+    On the node it stays apart by check, or by the call that failed: two checks that did not run are two things to do.
     """
     items = sorted(items, key=_weight)
-    failed = [item for item in items if item.miss.result == "fail"]
-    others = [item for item in items if item.miss.result != "fail"]
     groups: dict[str, list[_Item]] = {}
-    for item in failed:
-        groups.setdefault(item.outcome.limit.cause, []).append(item)
-    for item in others:
-        if subject == NODE:
-            groups.setdefault(f"{check_of(item.outcome.limit.metric)} {item.miss.result}", []).append(item)
-        elif failed:
-            groups[failed[0].outcome.limit.cause].append(item)
-        else:
-            groups.setdefault("", []).append(item)
+    causes: dict[str, str] = {}
+    for item in items:
+        if item.miss.result == "fail":
+            cause = item.outcome.limit.cause
+            groups.setdefault(cause, []).append(item)
+            causes.setdefault(_check(item), cause)
+    gravest = next(iter(groups), "")
+    others: dict[str, list[_Item]] = {}
+    for item in items:
+        if item.miss.result != "fail":
+            others.setdefault(_trouble(item) if subject == NODE else gravest, []).append(item)
+    for trouble, members in others.items():
+        known = next((causes[_check(item)] for item in members if _check(item) in causes), trouble)
+        groups.setdefault(known if subject == NODE else trouble, []).extend(members)
     return list(groups.values())
+
+
+def _check(item: _Item) -> str:
+    """The check that a verdict, or the condition that it hangs on, belongs to."""
+    return check_of((item.miss.condition or item.outcome.limit).metric)
+
+
+def _trouble(item: _Item) -> str:
+    """What verdicts without a result have in common: the driver call that failed, or the check."""
+    failure = item.miss.failure
+    return f"{failure.call} {failure.code}" if failure and failure.call else _check(item)
 
 
 def _weight(item: _Item) -> tuple[int, int, int, int, int, tuple[tuple[int, int | str], ...]]:
@@ -143,14 +159,14 @@ def _finding(scope: Scope, subject: str, items: list[_Item]) -> Finding:
     evidence: Evidence = scope.evidence
     lead = items[0]
     limit, declared, miss = lead.outcome.limit, lead.outcome.declared, lead.miss
-    named = {item.miss.subject for item in items if item.outcome is lead.outcome} - {subject}
+    named = {item.miss.subject for item in items if item.outcome is lead.outcome} - {subject, NODE}
     found = part(evidence, subject)
     why = remedy(evidence, found, lead.outcome, miss, lead.shared)
     also = dict.fromkeys(item.outcome.limit.id for item in items if item.outcome.limit.id != limit.id)
     return Finding(
         result=miss.result,
         part=found,
-        title=_title(words(found), lead),
+        title=_title(found, lead),
         metric=limit.metric,
         limit=limit.id,
         value=miss.value,
@@ -165,12 +181,13 @@ def _finding(scope: Scope, subject: str, items: list[_Item]) -> Finding:
     )
 
 
-def _title(name: str, lead: _Item) -> str:
+def _title(found: Part, lead: _Item) -> str:
+    name = words(found)
     about = lead.outcome.declared.description if lead.outcome.declared else lead.outcome.limit.metric
     about = about[:1].lower() + about[1:] if about[1:2].islower() else about
     about = about.rstrip(".")
-    if "missing GPU" in name:
-        return name[:1].upper() + name[1:] + " does not answer"
+    if found.name == MISSING:
+        return "A GPU is missing" + (f" from slot {found.slot}" if found.slot else "")
     if lead.miss.why == "not measured" and is_lost(lead.miss):
         return f"{name} was lost during the run"
     ending = {
