@@ -22,7 +22,8 @@ _SQRT2 = sqrt(2.0)
 class Path:
     """One way that bytes take (a kernel on a GPU, a direction of a host copy, an operation on a pair).
 
-    `ask` gives its rate in GB/s without noise; it is asked anew with each generation of the parameters.
+    `ask` gives its rate in GB/s without noise; it is asked anew with each generation of the parameters. `own` is how
+    far the GPU is from a typical one (1: as its seed says).
     """
 
     __slots__ = (
@@ -40,12 +41,19 @@ class Path:
     )
 
     def __init__(
-        self, ask: Callable[[], float], spread: Spread, seed: int, quantity: str, subject: int, slow_share: float = 0.0
+        self,
+        ask: Callable[[], float],
+        spread: Spread,
+        seed: int,
+        quantity: str,
+        subject: int,
+        own: float = 1.0,
+        slow_share: float = 0.0,
     ) -> None:
         steady = 1.0 + spread.node / 100.0 * normal(key(seed, quantity.split(" ")[0]))
         # the scatter from GPU to GPU is published as seen in one visit, so that visit's scatter is part of it
-        own = sqrt(max(0.0, spread.gpu**2 - spread.visit**2)) / 100.0
-        steady *= 1.0 + own * normal(key(seed, f"{quantity} gpu", subject))
+        apart = own * sqrt(max(0.0, spread.gpu**2 - spread.visit**2)) / 100.0
+        steady *= 1.0 + apart * normal(key(seed, f"{quantity} gpu", subject))
         self._ask, self._steady = ask, steady
         self._visit, self._repeat = spread.visit / 100.0, spread.repeat / 100.0
         self._visit_key = key(seed, f"{quantity} visit", subject)
@@ -112,6 +120,9 @@ class Paths:
         machine = self._machine
         return path.rate(machine.time_s, int(machine.time_s * 1e9), machine.generation)
 
+    def _own(self, place: int) -> float:
+        return self._machine.number("gpu.spread", place, 1.0, 0.0)
+
     def _heat_factor(self, place: int) -> float:
         now = self._machine.time_s
         until, factor = self._heat.get(place, (-inf, 1.0))
@@ -134,7 +145,9 @@ class Paths:
                 rate *= min(1.0, machine.number("clock.sm_lock_mhz", place, inf, now) / model.memory.sm_clock_knee_mhz)
             return rate
 
-        path = Path(ask, model.noise.hbm, machine.seed, f"hbm {kernel}", place, model.noise.slow_repeat_share)
+        path = Path(
+            ask, model.noise.hbm, machine.seed, f"hbm {kernel}", place, self._own(place), model.noise.slow_repeat_share
+        )
         self._by_place[(place, kernel)] = path
         return path
 
@@ -145,7 +158,7 @@ class Paths:
             rate = machine.number(f"host.{direction}", place, getattr(model.host, direction), machine.time_s)
             return rate * machine.number("host.bandwidth", place, 1.0, machine.time_s)
 
-        path = Path(ask, model.noise.host, machine.seed, f"host {direction}", place)
+        path = Path(ask, model.noise.host, machine.seed, f"host {direction}", place, self._own(place))
         self._by_place[(place, direction)] = path
         return path
 
@@ -160,6 +173,6 @@ class Paths:
             return float(getattr(model.nvlink, code)) * carried * share
 
         spread = model.noise.nvlink_ce if code.endswith("ce") else model.noise.nvlink_sm
-        path = Path(ask, spread, machine.seed, f"nvlink {code}", one * 64 + other)
+        path = Path(ask, spread, machine.seed, f"nvlink {code}", one * 64 + other, self._own(one) * self._own(other))
         self._by_pair[(code, gpu, peer)] = path
         return path

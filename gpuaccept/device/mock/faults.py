@@ -18,7 +18,7 @@ Expand = Callable[[FaultValues, HardwareModel], tuple[Deviation, ...]]
 GPU = FaultKey("gpu", 2, "place of the GPU on the complete board, in PCI order")
 LINK = FaultKey("link", 11, "number of the NVLink")
 AT = FaultKey("at_s", 60.0, "seconds after the start of the run")
-LOSS = "percent of the healthy value that is lost"
+LOSS = "percent of the typical value that is lost"
 
 
 class FaultSet(NamedTuple):
@@ -56,6 +56,11 @@ def _from(values: FaultValues) -> str:
 
 def _value(target: str, parameter: str, value: float | bool | str, from_: str = "0s") -> Deviation:
     return Deviation(target=target, parameter=parameter, value=value, from_=from_)
+
+
+def _typical(target: str) -> Deviation:
+    """A loss is counted from a typical part: the victim's own luck neither hides it nor adds to it."""
+    return Deviation(target=target, parameter="gpu.spread", value=0.0)
 
 
 def _factor(target: str, parameter: str, factor: float) -> Deviation:
@@ -119,7 +124,7 @@ _CATALOGUE: tuple[_Entry, ...] = (
         "memory_bandwidth.copy_sm_hot",
         _REPLACE,
         _gpu,
-        lambda v, m: (_factor(_gpu(v), "hbm.bandwidth", _left(v)),),
+        lambda v, m: (_factor(_gpu(v), "hbm.bandwidth", _left(v)), _typical(_gpu(v))),
         "loss_percent",
     ),
     _entry(
@@ -129,7 +134,7 @@ _CATALOGUE: tuple[_Entry, ...] = (
         "memory_bandwidth.copy_sm_hot",
         _REPLACE,
         _gpu,
-        lambda v, m: (_factor(_gpu(v), "hbm.copy", _left(v)),),
+        lambda v, m: (_factor(_gpu(v), "hbm.copy", _left(v)), _typical(_gpu(v))),
         "loss_percent",
     ),
     _entry(
@@ -157,7 +162,7 @@ _CATALOGUE: tuple[_Entry, ...] = (
         "nvlink.device_to_device_memcpy_read_ce_hot",
         _REPLACE,
         _gpu,
-        lambda v, m: (_factor(f"{_gpu(v)}/link/*", "link.bandwidth", _left(v)),),
+        lambda v, m: (_factor(f"{_gpu(v)}/link/*", "link.bandwidth", _left(v)), _typical(_gpu(v))),
         "loss_percent",
     ),
     _entry(
@@ -269,7 +274,10 @@ _CATALOGUE: tuple[_Entry, ...] = (
         "thermal_soak.margin_min",
         _REPLACE,
         _gpu,
-        lambda v, m: (_factor(_gpu(v), "thermal.resistance", 1.0 + float(v["extra_percent"]) / 100.0),),
+        lambda v, m: (
+            _factor(_gpu(v), "thermal.resistance", 1.0 + float(v["extra_percent"]) / 100.0),
+            _typical(_gpu(v)),
+        ),
         "extra_percent",
     ),
     _entry(
@@ -279,7 +287,7 @@ _CATALOGUE: tuple[_Entry, ...] = (
         "thermal_soak.sw_thermal_share",
         _FACILITY,
         _node,
-        lambda v, m: (_factor("gpu/*", "thermal.flow", _left(v)),),
+        lambda v, m: (_factor("gpu/*", "thermal.flow", _left(v)), _typical("gpu/*")),
         "loss_percent",
     ),
     _entry(
@@ -299,7 +307,7 @@ _CATALOGUE: tuple[_Entry, ...] = (
         "thermal_soak.unexplained_clock_share",
         _SETTING,
         _gpu,
-        lambda v, m: (_value(_gpu(v), "clock.sm_lock_mhz", round(m.clock.sm_max_mhz * _left(v))),),
+        lambda v, m: (_value(_gpu(v), "clock.sm_lock_mhz", round(m.clock.sm_max_mhz * _left(v))), _typical(_gpu(v))),
         "loss_percent",
     ),
     _entry(
@@ -310,7 +318,6 @@ _CATALOGUE: tuple[_Entry, ...] = (
         _SETTING,
         _gpu,
         lambda v, m: (_factor(_gpu(v), "power.limit_w", _left(v)),),
-        "loss_percent",
     ),
     _entry(
         "driver_wrong_version",

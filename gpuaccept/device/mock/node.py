@@ -46,6 +46,8 @@ BUFFERS = {"read": 1, "write": 1, "copy": 2, "triad": 3, "local_copy_ce": 2}
 """Buffers that a sweep allocates."""
 SHARES: dict[str, tuple[int, int]] = {"read": (1, 0), "write": (0, 1), "copy": (1, 1), "triad": (2, 1)}
 """Buffers that one pass reads and writes; the copy engine's copy is 1 and 1, and its rate counts them once."""
+STANDSTILL_GB_PER_S = 1e-3
+"""A copy slower than this never ends, as far as the driver's time-out is concerned [judgement]."""
 USABLE = 0.973
 """Part of the reported memory that can be allocated: 178.4 of 183.4 GB [B200 listing]."""
 
@@ -168,7 +170,7 @@ class MockNode(Machine):
                     out.append(failure)
                     continue
             rate = self._paths.pair(code, gpu, peer).rate(now, tick, generation)
-            if rate <= 0.0:
+            if rate < STANDSTILL_GB_PER_S:
                 out.append(Unavailable("cuEventSynchronize", 702, "CUDA_ERROR_LAUNCH_TIMEOUT"))
                 continue
             elapsed = int(moved * crowd / rate) or 1
@@ -293,7 +295,7 @@ class MockNode(Machine):
 
 def _moving(rate: float, gpu: int) -> float:
     """The rate, where anything moves at all."""
-    if rate <= 0.0:
+    if rate < STANDSTILL_GB_PER_S:
         raise DeviceError("cuEventSynchronize", 702, "CUDA_ERROR_LAUNCH_TIMEOUT", gpu)
     return rate
 

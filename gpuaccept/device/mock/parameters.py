@@ -40,6 +40,7 @@ PARAMETERS: dict[str, Parameter] = {
     "pci.subsystem_id": _gpu("text", "PCI subsystem id, four hexadecimal digits", True),
     "sm.count": _gpu("number", "streaming multiprocessors", True),
     "memory.total_mib": _gpu("number", "memory that NVML reports, MiB", True),
+    "gpu.spread": _gpu("number", "how far the GPU is from a typical one: 1 as its seed says, 0 exactly typical", True),
     # modes
     "ecc.mode": _gpu("text", "ECC mode now"),
     "ecc.mode_pending": _gpu("text", "ECC mode after the next reset"),

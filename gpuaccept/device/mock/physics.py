@@ -13,7 +13,7 @@ from math import exp, inf
 from typing import NamedTuple, Protocol
 
 from gpuaccept.device.mock import noise
-from gpuaccept.device.mock.model import HardwareModel
+from gpuaccept.device.mock.model import HardwareModel, Spread
 
 CONTROL_S = 5.0
 """Period of the thermal regulation, s [judgement]."""
@@ -78,14 +78,10 @@ class Body:
         self.inlet_key = noise.key(node.seed, "inlet")
         self.taus = tuple(stage.time_constant_s for stage in model.thermal.stages)
         odd = 1.0 + model.thermal.odd_module_percent / 200.0 * (1 if model.gpu.module_ids[place] % 2 else -1)
-        spread = model.noise
-        self.resistance = odd * (
-            1.0 + spread.thermal_resistance.gpu / 100.0 * noise.normal(self.key("thermal_resistance"))
-        )
-        self.load_clock = model.clock.load_mhz + spread.sm_clock_mhz.gpu * noise.normal(self.key("sm_clock_mhz"))
-        self.rate_factor = 1.0 + spread.iterations.gpu / 100.0 * noise.normal(self.key("iterations"))
-        self.cap_offset = spread.power_w.gpu * noise.normal(self.key("power_w"))
-        self.idle_offset = spread.idle_power_w.gpu * noise.normal(self.key("idle_power_w"))
+        self.resistance = odd * (1.0 + self._own("thermal_resistance") / 100.0)
+        self.load_clock = model.clock.load_mhz + self._own("sm_clock_mhz")
+        self.rate_factor = 1.0 + self._own("iterations") / 100.0
+        self.cap_offset, self.idle_offset = self._own("power_w"), self._own("idle_power_w")
         self.reference_c = model.thermal.inlet_c + self._stages(1.0, model.power.limit_w * model.power.capped_share)[3]
         self.loaded = False
         self.load_began = node.start
@@ -112,6 +108,11 @@ class Body:
     def key(self, quantity: str) -> int:
         """The noise key of a quantity of this GPU."""
         return noise.key(self.node.seed, quantity, self.place)
+
+    def _own(self, quantity: str) -> float:
+        """How far this GPU is from a typical one."""
+        spread: Spread = getattr(self.node.model.noise, quantity)
+        return spread.gpu * self.node.number("gpu.spread", self.place, 1.0, 0.0) * noise.normal(self.key(quantity))
 
     def begin(self, t: float) -> None:
         """The soak load starts. A soak is a mean over many regulations, so it scatters normally from visit to visit."""

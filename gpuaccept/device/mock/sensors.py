@@ -16,6 +16,7 @@ from gpuaccept.device.mock.world import Holds, World
 
 Array = NDArray[np.float64]
 _FIELD = {name: index for index, name in enumerate(Segment._fields)}
+COUNTER_END = 2.0**62
 _COLUMNS = Sensors._fields[1:-1]
 
 
@@ -143,13 +144,18 @@ class SensorBank:
             "sw_thermal_ns": _counter(field("thermal_ns"), field("thermal"), dt),
             "hw_thermal_ns": _counter(field("hardware_ns"), field("hardware"), dt),
             "hw_power_brake_ns": _counter(field("brake_ns"), field("brake"), dt),
-            "energy_mj": ((field("energy") + field("power") * dt) * 1000.0).astype(np.int64),
-            "iterations": iterations.astype(np.int64),
+            "energy_mj": _whole((field("energy") + field("power") * dt) * 1000.0),
+            "iterations": _whole(iterations),
         }
 
 
 def _counter(start: Array, share: Array, dt: Array) -> NDArray[np.int64]:
-    return (start + share * dt * 1e9).astype(np.int64)
+    return _whole(start + share * dt * 1e9)
+
+
+def _whole(values: Array) -> NDArray[np.int64]:
+    """As counters of 64 bits, which stand still at their end."""
+    return np.minimum(values, COUNTER_END).astype(np.int64)
 
 
 def _wander(key: int, at: Array) -> Array:
