@@ -92,7 +92,8 @@ def test_the_real_kernels_measure_every_gpu(machine: StubMachine, small: str) ->
     copies = columns["memory_bandwidth.copy_sm_cold"]
     assert sorted(copies["subjects"]) == [f"gpu/{gpu}" for gpu in range(8)]
     assert all(len(samples) == 3 and min(samples) > 0 for samples in copies["samples"])
-    assert columns["memory_bandwidth.wrong_words_cold"]["samples"] == [["0"]] * 8
+    wrong = columns["memory_bandwidth.wrong_words_cold"]["samples"]
+    assert {sample for samples in wrong for sample in samples} == {"0"}
 
 
 @needs_gcc
