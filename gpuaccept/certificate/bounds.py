@@ -86,16 +86,7 @@ def gaps(look: Lookup) -> tuple[Gap, ...]:
         Gap(_step(check, state), plural(count, "visit"), "not reached")
         for (check, state), count in _unreached(evidence)
     ]
-    failures = Counter((f.metric, f.reason) for run in evidence.steps for f in run.failures)
-    first = {(f.metric, f.reason): f.subject for run in reversed(evidence.steps) for f in reversed(run.failures)}
-    out += [
-        Gap(
-            metric,
-            f"{plain(count)} × ({words(first[metric, reason])})" if count > 1 else words(first[metric, reason]),
-            reason,
-        )
-        for (metric, reason), count in failures.items()
-    ]
+    out += _failures(look)
     if len(out) > SHOWN:
         rest = len(out) - SHOWN
         out = [*out[:SHOWN], Gap("and more", plural(rest, "entry", "entries"), "listed in the record")]
@@ -158,6 +149,19 @@ def _loss(look: Lookup) -> tuple[Bound, ...]:
         why = f"{plain(limit.max_deviation.sigmas)} σ below the node's median of {typical} {limit.unit}"
         out.append(Bound(f"One part slower than its node: {limit.metric}", f"≤ {number(share, 1)} %", why))
     return tuple(out[:6])
+
+
+def _failures(look: Lookup) -> list[Gap]:
+    """Measurements that could not be made, those on which a limit stands first; the same ones are counted."""
+    found = [(f.metric, f.reason, f.subject) for run in look.evidence.steps for f in run.failures]
+    times = Counter((metric, reason) for metric, reason, _ in found)
+    first = {(metric, reason): subject for metric, reason, subject in reversed(found)}
+    limited = {limit.metric for limit in look.limits.values()}
+    ordered = sorted(times.items(), key=lambda item: not (item[0][0] in limited or item[0][0].endswith(".*")))
+    return [
+        Gap(metric, words(first[metric, reason]) + (f", {plain(count)} times in all" if count > 1 else ""), reason)
+        for (metric, reason), count in ordered
+    ]
 
 
 def _unreached(evidence: Evidence) -> list[tuple[tuple[str, str], int]]:

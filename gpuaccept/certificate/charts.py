@@ -108,8 +108,8 @@ def band(summaries: Sequence[SeriesSummary], low: float, high: float) -> Band:
     A series that ended early (a GPU that was lost) takes part only up to where it ended.
     """
     longest = max(summary.count for summary in summaries)
-    drawn = [series.envelope(summary) for summary in summaries]
-    parts = max(len(low) for low, _ in drawn)
+    drawn = [_envelope(summary) for summary in summaries]
+    parts = max(len(low_of) for low_of, _ in drawn)
     lows: list[list[float]] = [[] for _ in range(parts)]
     highs: list[list[float]] = [[] for _ in range(parts)]
     for summary, (low_of, high_of) in zip(summaries, drawn, strict=True):
@@ -150,16 +150,14 @@ def height(value: float, low: float, high: float) -> str:
     return _percent(100 - (value - low) / ((high - low) or 1.0) * 100)
 
 
-def squares(places: Iterable[int], per_group: int, total: int) -> Markup:
-    """One path of cells at these places of a strip 1000 wide and 100 high; a gap parts each group from the next."""
-    groups = max(1, math.ceil(total / max(1, per_group)))
-    pitch = 1000 / (total + 0.8 * (groups - 1) or 1)
-    out = []
-    for place in places:
-        x = pitch * (place + 0.8 * (place // max(1, per_group)))
-        width = _short(pitch * 0.68)
-        out.append(f"M{_short(x + pitch * 0.16)} 18h{width}v64h-{width}z")
-    return Markup("".join(out))
+def strip_width(per_group: int, total: int) -> int:
+    """Width of the box of a strip: ten a cell, eight between groups."""
+    return max(1, 10 * total + 8 * (math.ceil(total / max(1, per_group)) - 1))
+
+
+def squares(places: Iterable[int], per_group: int) -> Markup:
+    """One path of cells at these places of a strip 100 high; a gap parts each group from the next."""
+    return Markup("".join(f"M{10 * p + 8 * (p // max(1, per_group)) + 1} 18h7v64h-7z" for p in places))
 
 
 def threads(places: Iterable[int], total: int, top: float, bottom: float) -> Markup:
@@ -172,14 +170,26 @@ def thread_x(place: int, total: int) -> float:
     return 50.0 if total < 2 else round(8 + place * 84 / (total - 1), 2)
 
 
+def _envelope(summary: SeriesSummary) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Of a series that stayed the same the record has no envelope: it is one value."""
+    low, high = series.envelope(summary)
+    return (low, high) if low else ((summary.minimum,), (summary.maximum,))
+
+
 def _line(ys: Sequence[int], step: int) -> str:
     return f"M0 {ys[0]}{_steps(ys, step)}"
 
 
 def _steps(ys: Sequence[int], step: int) -> str:
-    """Relative line to each next point, `step` to the right."""
-    moves = " ".join(f"{step} {b - a}" for a, b in pairwise(ys))
-    return f"l{moves}".replace(" -", "-") if moves else ""
+    """Relative line to each next point, `step` to the right; points on one straight line are drawn as one."""
+    moves: list[list[int]] = []
+    for rise in (b - a for a, b in pairwise(ys)):
+        if moves and moves[-1][1] == rise * (moves[-1][0] // step):
+            moves[-1][0] += step
+            moves[-1][1] += rise
+        else:
+            moves.append([step, rise])
+    return "l" + " ".join(f"{x} {y}" for x, y in moves).replace(" -", "-") if moves else ""
 
 
 def _nice(value: float) -> float:

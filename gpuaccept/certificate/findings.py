@@ -9,10 +9,12 @@ from gpuaccept.certificate import charts, results, tables
 from gpuaccept.certificate.lookup import Lookup, words
 from gpuaccept.certificate.node import places
 from gpuaccept.certificate.numbers import Quantity, as_float, number, quantity
-from gpuaccept.certificate.words import WHO
+from gpuaccept.certificate.words import WHO, plural
 from gpuaccept.data import Cause, Finding, Part, Result
 from gpuaccept.judge import requirement
 
+ALSO = 6
+"""Other limits of a part that are written out."""
 DETAILED = 12
 """Findings that are written out; the others stand in the list only."""
 
@@ -117,37 +119,48 @@ def _item(look: Lookup, nr: int, finding: Finding) -> Item:
 def _evidence(look: Lookup, finding: Finding) -> tuple[str, ...]:
     """What the record says beside the leading verdict: the other GPUs, the part's other misses, events."""
     subject, lines = finding.part.subject, []
+    metric = look.declared.get(finding.metric)
     values, estimate = look.values(finding.metric), look.estimates.get(finding.metric, {}).get(subject)
     rest = [value for other, value in values.items() if other != subject]
     own = as_float(finding.value)
-    if len(rest) > 1 and own is not None and median(rest) != 0:
-        middle, metric = median(rest), look.declared.get(finding.metric)
+    if subject in values and len(rest) > 1 and own is not None and median(rest) != 0:
+        middle = median(rest)
         kind = {"gpu": "GPUs", "link": "links", "pair": "pairs"}.get(metric.subject if metric else "", "subjects")
         text = quantity(middle, None, finding.unit)
         lines.append(
             f"Median of the other {len(rest)} {kind}: {text}"
             + f"; this one is {number(100 * (own - middle) / abs(middle), 1)} % off it."
         )
-    if estimate is not None and estimate.n > 1:
+    if estimate is not None and metric is not None and metric.kind == "sampled":
         low, high = quantity(estimate.minimum, None, ""), quantity(estimate.maximum, None, finding.unit)
         lines.append(f"{estimate.n} samples in {estimate.visits} visits, lowest {low.value}, highest {high}.")
-    for name in finding.also:
-        other = look.limits.get(name)
-        if other is None:
-            continue
-        verdict = look.missed.get((name, subject)) or next(
-            (v for (key, _), v in sorted(look.missed.items()) if key == name), None
-        )
-        if verdict is not None:
-            value = quantity(verdict.value, verdict.expanded_uncertainty, other.unit)
-            where = "" if verdict.subject == subject else f" ({words(verdict.subject)})"
-            lines.append(f"Also {verdict.result}: {other.metric}{where} {value}, limit {requirement(other)}.")
+    lines += _also(look, finding)
     lines += [
         f"Event at {event.at_s:.1f} s: {event.text}"
         for event in look.evidence.events
         if event.subject == subject or (finding.part.gpu is not None and event.subject == f"gpu/{finding.part.gpu}")
     ][:4]
     return tuple(lines)
+
+
+def _also(look: Lookup, finding: Finding) -> list[str]:
+    """The other limits that the part misses: measured ones first, the first ALSO of them; the rest are counted."""
+    measured: list[str] = []
+    rest = 0
+    for name in finding.also:
+        limit = look.limits.get(name)
+        verdict = look.missed.get((name, finding.part.subject)) or next(
+            (v for (key, _), v in look.missed.items() if key == name), None
+        )
+        if limit is None or verdict is None or verdict.value is None or len(measured) == ALSO:
+            rest += 1
+            continue
+        value = quantity(verdict.value, verdict.expanded_uncertainty, limit.unit)
+        where = "" if verdict.subject == finding.part.subject else f" ({words(verdict.subject)})"
+        measured.append(f"Also {verdict.result}: {limit.metric}{where} {value}, limit {requirement(limit)}.")
+    if rest:
+        measured.append(f"{plural(rest, 'further limit')} of the same part not met or not measured: see Results.")
+    return measured
 
 
 def _map(look: Lookup, part: Part) -> Map | None:

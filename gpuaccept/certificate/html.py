@@ -111,7 +111,8 @@ def _environment() -> jinja2.Environment:
 
 @cache
 def _style() -> str:
-    return (bundled("templates") / "style.css").read_text(encoding="utf-8")
+    sheet = re.sub(r"/\*.*?\*/", "", (bundled("templates") / "style.css").read_text(encoding="utf-8"), flags=re.DOTALL)
+    return "".join(line.strip() for line in sheet.splitlines())
 
 
 def _paper(view: Page) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 
 from gpuaccept.certificate.numbers import as_float, plain
@@ -41,17 +42,18 @@ class Lookup:
     limits: Mapping[str, Limit]
     missed: Mapping[tuple[str, str], Verdict]
     """(limit, subject) -> every verdict that is not a pass."""
+    numbers: Mapping[str, Mapping[str, float]]
+    """Metric -> subject -> judged value, where that is a number."""
+    judged_on: Mapping[str, tuple[str, ...]]
+    """Limit -> every subject that it was judged on, in order of GPU, then link or peer."""
 
-    def values(self, metric: str) -> dict[str, float]:
+    def values(self, metric: str) -> Mapping[str, float]:
         """Subject -> judged number of a metric; subjects whose value is text are left out."""
-        found = {subject: as_float(e.value) for subject, e in self.estimates.get(metric, {}).items()}
-        return {subject: value for subject, value in found.items() if value is not None}
+        return self.numbers.get(metric, {})
 
     def subjects(self, limit: Limit) -> tuple[str, ...]:
         """Every subject that a limit was judged on, in order of GPU, then link or peer."""
-        known = set(self.estimates.get(limit.metric, {}))
-        known |= {subject for name, subject in self.missed if name == limit.id}
-        return tuple(sorted(selected(tuple(known), limit.subjects), key=order))
+        return self.judged_on.get(limit.id, ())
 
     def verdict(self, limit: Limit, subject: str) -> Result:
         """The verdict of one limit on one subject; what was never measured is `skipped`."""
@@ -89,6 +91,8 @@ def lookup(statement: Statement, estimates: Mapping[str, Mapping[str, Estimate]]
     """Index a statement. `estimates` comes from `gpuaccept.judge.estimates` of its evidence."""
     evidence, judgement = statement.predicate.evidence, statement.predicate.judgement
     cohort = next((c for c in evidence.profile.cohorts if c.name == evidence.plan.cohort), None)
+    limits = {limit.id: limit for limit in (cohort.limits if cohort else ())}
+    missed = {(judged.limit, verdict.subject): verdict for judged in judgement.judged for verdict in judged.missed}
     return Lookup(
         predicate=statement.predicate,
         evidence=evidence,
@@ -96,11 +100,14 @@ def lookup(statement: Statement, estimates: Mapping[str, Mapping[str, Estimate]]
         cohort=cohort,
         estimates=estimates,
         declared={metric.name: metric for check in evidence.checks for metric in check.metrics},
-        limits={limit.id: limit for limit in (cohort.limits if cohort else ())},
-        missed={(judged.limit, verdict.subject): verdict for judged in judgement.judged for verdict in judged.missed},
+        limits=limits,
+        missed=missed,
+        numbers={metric: _numbers(found) for metric, found in estimates.items()},
+        judged_on={name: _subjects(limit, estimates, missed) for name, limit in limits.items()},
     )
 
 
+@lru_cache(maxsize=4096)
 def numbers_in(subject: str) -> tuple[int | None, int | None, int | None]:
     """GPU, link and peer that a subject names."""
     found = _SUBJECT.fullmatch(subject)
@@ -108,6 +115,23 @@ def numbers_in(subject: str) -> tuple[int | None, int | None, int | None]:
         return None, None, None
     gpu, link, peer = (int(text) if text is not None else None for text in found.groups())
     return gpu, link, peer
+
+
+def _numbers(found: Mapping[str, Estimate]) -> dict[str, float]:
+    values = {subject: as_float(estimate.value) for subject, estimate in found.items()}
+    return {subject: value for subject, value in values.items() if value is not None}
+
+
+def _subjects(
+    limit: Limit, estimates: Mapping[str, Mapping[str, Estimate]], missed: Iterable[tuple[str, str]]
+) -> tuple[str, ...]:
+    known = {*estimates.get(limit.metric, ()), *(subject for name, subject in missed if name == limit.id)}
+    return tuple(sorted(selected(tuple(known), limit.subjects), key=_rank))
+
+
+@lru_cache(maxsize=4096)
+def _rank(subject: str) -> tuple[tuple[int, int | str], ...]:
+    return order(subject)
 
 
 def words(subject: str) -> str:

@@ -6,14 +6,12 @@ Decimal point, a narrow space between thousands from five digits on, a true minu
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 from gpuaccept.certificate.words import visible
 from gpuaccept.data import Scalar
 
 NARROW = "\u202f"
-_DECIMAL = re.compile(r"-?[0-9]{1,40}")
 
 
 @dataclass(frozen=True)
@@ -54,35 +52,24 @@ def digits_of(uncertainty: float) -> int:
 
 
 def quantity(value: Scalar | None, uncertainty: float | None, unit: str) -> Quantity:
-    """A measured value with its U; text and counters (decimal strings) have none."""
+    """A measured value with its U; what was read as text has none."""
+    unit = visible(unit, 20)
     if value is None:
         return Quantity("not measured", "", "")
-    unit = visible(unit, 20)
-    if isinstance(value, str):
-        return Quantity(scalar(value), "", unit)
-    if uncertainty is not None and uncertainty > 0:
+    if isinstance(value, float | int) and uncertainty is not None and uncertainty > 0:
         digits = digits_of(uncertainty)
         return Quantity(number(value, digits), number(uncertainty, digits), unit)
-    return Quantity(plain(value, 5), "", unit)
+    return Quantity(scalar(value, 5), "", unit)
 
 
 def scalar(value: Scalar, significant: int = 6) -> str:
-    """A reading as printed: numbers grouped, text made safe."""
-    if not isinstance(value, str):
-        return plain(value, significant)
-    if not numeric(value):
-        return visible(value, 120)
-    return f"{'−' if value[0] == '-' else ''}{_grouped(value.lstrip('-'))}"
-
-
-def numeric(value: Scalar | None) -> bool:
-    """Whether a sample is a number: a float, or a counter as a decimal string."""
-    return isinstance(value, float | int) or (isinstance(value, str) and _DECIMAL.fullmatch(value) is not None)
+    """A reading as printed: a number, or text made safe. Digits in text stay as they are: a serial is no number."""
+    return visible(value, 120) if isinstance(value, str) else plain(value, significant)
 
 
 def as_float(value: Scalar | None) -> float | None:
-    """The number that a sample is, or None for text."""
-    return float(value) if value is not None and numeric(value) else None
+    """The number that a reading is, or None for text."""
+    return float(value) if isinstance(value, float | int) else None
 
 
 def percent(part: float, whole: float) -> str:

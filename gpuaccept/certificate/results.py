@@ -23,6 +23,7 @@ class Row:
     verdict: Result
     label: str
     metric: str
+    """Without the name of its check, which the group has."""
     effect: str
     worst: Quantity
     where: str
@@ -42,6 +43,7 @@ class Group:
     """The limits on one check's metrics."""
 
     title: str
+    check: str
     rows: tuple[Row, ...]
 
 
@@ -51,7 +53,7 @@ def groups(look: Lookup) -> tuple[Group, ...]:
     checks = list(dict.fromkeys(judged.metric.partition(".")[0] for judged in known))
     known.sort(key=lambda judged: checks.index(judged.metric.partition(".")[0]))
     return tuple(
-        Group(check_title(check), tuple(_row(look, judged) for judged in rows))
+        Group(check_title(check), check, tuple(_row(look, judged) for judged in rows))
         for check, rows in groupby(known, key=lambda judged: judged.metric.partition(".")[0])
     )
 
@@ -85,7 +87,7 @@ def _row(look: Lookup, judged: Judged) -> Row:
     return Row(
         verdict=verdict,
         label=declared.description if declared else judged.metric,
-        metric=judged.metric,
+        metric=judged.metric.partition(".")[2],
         effect=judged.effect,
         worst=quantity(value, estimate.expanded_uncertainty if estimate else None, limit.unit),
         where=_where(look, limit, subjects, worst, exact=drawn is None),
@@ -107,8 +109,9 @@ def _where(look: Lookup, limit: Limit, subjects: Sequence[str], worst: str, exac
     if exact and passed and len(subjects) > 1 and len({estimates[s].value for s in subjects}) == 1:
         return f"all {len(subjects)}"
     where = words(worst) if worst else "nothing planned"
-    n = estimates[worst].n if worst in estimates else 0
-    return where if n <= 1 else f"{where}, n {n}"
+    declared = look.declared.get(limit.metric)
+    sampled = declared is not None and declared.kind == "sampled" and worst in estimates
+    return f"{where}, n {estimates[worst].n}" if sampled else where
 
 
 def _cells(look: Lookup, limit: Limit, subjects: Sequence[str]) -> tuple[Result, ...]:

@@ -83,7 +83,7 @@ def soak(look: Lookup) -> Soak | None:
 
 
 def _panel(look: Lookup, name: str, title: str, digits: int) -> Panel | None:
-    found = [summary for summary in look.evidence.series if summary.name == name and summary.low]
+    found = [summary for summary in look.evidence.series if summary.name == name]
     if not found:
         return None
     limits = []

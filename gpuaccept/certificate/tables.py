@@ -29,6 +29,7 @@ class Strip:
     counts: str
     frame: str
     """Kind of its subjects: the drawing of all cells, which `paths` are laid over."""
+    width: int
     paths: tuple[tuple[Result, Markup], ...]
     verdict: Result
     description: str
@@ -80,10 +81,14 @@ def strips(look: Lookup) -> tuple[Strip, ...]:
     return tuple(out)
 
 
-def frames(look: Lookup) -> tuple[tuple[str, Markup], ...]:
-    """For each kind of subject, all cells of a strip, drawn once a page."""
+def frames(look: Lookup) -> tuple[tuple[str, int, Markup], ...]:
+    """For each kind of subject, width and all cells of a strip, drawn once a page."""
     gpus = len(look.gpus())
-    return tuple((kind, charts.squares(range(gpus * n), n, gpus * n)) for kind, n in _per_gpu(look).items() if n > 0)
+    return tuple(
+        (kind, charts.strip_width(n, gpus * n), charts.squares(range(gpus * n), n))
+        for kind, n in _per_gpu(look).items()
+        if n > 0
+    )
 
 
 def _per_gpu(look: Lookup) -> dict[str, int]:
@@ -117,7 +122,8 @@ def strip(look: Lookup, limit: Limit) -> Strip | None:
         effect=limit.effect,
         counts=counts_of(judged),
         frame=declared.subject,
-        paths=tuple((r, charts.squares(at, per_gpu, len(places))) for r, at in found.items() if at),
+        width=charts.strip_width(per_gpu, len(places)),
+        paths=tuple((r, charts.squares(at, per_gpu)) for r, at in found.items() if at),
         verdict=overall(judged),
         description=f"{declared.subject}s of {len(gpus)} GPUs: {counts_of(judged)}",
     )
@@ -130,6 +136,7 @@ def matrices(look: Lookup) -> tuple[Matrix, ...]:
     for metric, declared in look.declared.items():
         values = look.values(metric)
         limits = [limit for limit in look.limits.values() if limit.metric == metric]
+        bound = [(limit, frozenset(look.subjects(limit))) for limit in limits]
         if declared.subject != "pair" or declared.kind != "sampled" or not values or not limits:
             continue
         worst = (max if declared.better == "lower" else min)(values, key=lambda s: (values[s], s))
@@ -140,7 +147,7 @@ def matrices(look: Lookup) -> tuple[Matrix, ...]:
             cells: list[Cell | None] = []
             for peer in gpus:
                 subject = f"gpu/{gpu}>gpu/{peer}"
-                results = [look.verdict(limit, subject) for limit in limits if subject in look.subjects(limit)]
+                results = [look.verdict(limit, subject) for limit, on in bound if subject in on]
                 text = number(values[subject], digits) if subject in values else "–"
                 cells.append(None if gpu == peer else Cell(text, gravest(results, "pass"), subject == worst))
             rows.append((gpu, tuple(cells)))

@@ -43,7 +43,7 @@ class Page:
     gaps: tuple[bounds.Gap, ...]
     not_in_plan: tuple[str, ...]
     groups: tuple[results.Group, ...]
-    frames: tuple[tuple[str, Markup], ...]
+    frames: tuple[tuple[str, int, Markup], ...]
     cells: tuple[tuple[int, Markup], ...]
     """Cells of one subject, and of all GPUs, where all pass."""
     loom: tuple[tuple[str, Markup], ...]

@@ -48,6 +48,7 @@ from gpuaccept.data import (
 )
 from gpuaccept.record.envelope import sign
 from gpuaccept.record.keys import throwaway
+from gpuaccept.record.statement import encode
 
 KEY = throwaway(b"certificate samples, not secret!")
 LINKS = 18
@@ -579,4 +580,4 @@ def _checks() -> tuple[str, ...]:
 
 def envelope(made: Statement) -> bytes:
     """The statement as a record, signed by a key that is good for nothing else."""
-    return sign(msgspec.json.encode(made), [KEY])
+    return sign(encode(made), [KEY])

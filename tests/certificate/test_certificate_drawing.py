@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import certificate_samples as samples
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from gpuaccept.series import summarise
         (0.98765, 0.0123, "0.988 ± 0.012 X"),
         (-3.5, None, "−3.5 X"),
         ("18", None, "18 X"),
-        ("12345678901234567890", None, "12\u202f345\u202f678\u202f901\u202f234\u202f567\u202f890 X"),
+        ("1652949100547", None, "1652949100547 X"),
         (None, None, "not measured"),
         (183359.0, None, "183\u202f359 X"),
         (53.125, None, "53.125 X"),
@@ -51,44 +52,65 @@ def test_a_printed_number_is_the_number(value: float) -> None:
         assert back == pytest.approx(value, rel=1e-5, abs=1e-3)
 
 
-@given(st.floats(0, 1e6), st.sampled_from([1, -1]), st.floats(-1e6, 1e6), st.lists(st.floats(-1e6, 1e6), max_size=5))
+MEASURED = st.floats(-1e6, 1e6)
+
+
+def places(path: str) -> list[float]:
+    """Where each stroke of a path begins, from the left."""
+    return [float(stroke.split()[0]) for stroke in path.split("M")[1:]]
+
+
+def heights(band: charts.Band) -> list[int]:
+    """Every height of a band's outline: first absolute, then by its relative steps."""
+    start, _, moves = band.area.strip("Mz").partition("l")
+    y, found = int(start.split()[1]), []
+    for step in moves.replace("-", " -").replace("l", " ").split()[1::2]:
+        y += int(step)
+        found.append(y)
+    return found
+
+
+@given(st.floats(0, 1e6), st.sampled_from([1, -1]), MEASURED, st.lists(MEASURED, max_size=5))
 def test_good_is_right_of_the_line_whichever_way_the_metric_runs(
     limit: float, sign: int, value: float, others: list[float]
 ) -> None:
     span, _ = charts.span_of(limit, [value, *others], sign)
     drawn = charts.interval(limit, sign, span, value, 0.0, "pass", others)
-    at = float(drawn.at)
-    assert 1 <= at <= 99.01
-    if sign * (value - limit) > span * 1e-3:
-        assert at > charts.LINE
-    if sign * (value - limit) < -span * 1e-3:
-        assert at < charts.LINE
+    at = places(drawn.at)[0]
+    assert 10 <= at <= 990
+    if sign * (value - limit) > span * 2e-3:
+        assert at > 10 * charts.LINE
+    if sign * (value - limit) < -span * 2e-3:
+        assert at < 10 * charts.LINE
+
+
+def test_exact_results_that_deviate_stand_left_of_the_line() -> None:
+    drawn = dict(charts.cells(["pass", "fail", "pass", "error"]))
+    assert all(x > 10 * charts.LINE for x in places(drawn["pass"])) and len(places(drawn["pass"])) == 2
+    assert all(x < 10 * charts.LINE for x in places(drawn["fail"]) + places(drawn["error"]))
 
 
 def test_a_dip_of_one_sample_stays_visible() -> None:
-    found = [s for s in summarise(samples.soak(8, None)) if s.name == "thermal_soak.sm_clock"]
-    band = charts.band(found, 800, 2000)
-    lowest = max(float(point.split()[1]) for point in band.area.strip("MZ").split("L"))
-    assert lowest == pytest.approx(100 - 12 / 12, abs=0.2)
+    found = [s for s in summarise(samples.soak(8, None), samples.METRICS) if s.name == "thermal_soak.sm_clock"]
+    lowest = max(heights(charts.band(found, 800, 2000)))
+    assert lowest == pytest.approx(charts.HEIGHT * (2000 - 812) / 1200, abs=2)
 
 
 def test_a_gpu_that_was_lost_takes_part_until_then() -> None:
-    whole = summarise(samples.soak(1, None))[0]
-    gone = summarise(samples.soak(1, None))[0]
-    gone = type(gone)(
-        **{
-            **{f: getattr(gone, f) for f in gone.__struct_fields__},
-            "count": whole.count // 2,
-            "low": tuple(v - 20 for v in gone.low[:100]),
-            "high": gone.high[:100],
-        }
-    )
-    alone = charts.band([whole], 0, 100).area.strip("MZ").split("L")
-    both = charts.band([whole, gone], 0, 100).area.strip("MZ").split("L")
-    assert both[200:299] == alone[200:299] and both[-1] != alone[-1]
+    whole = next(s for s in summarise(samples.soak(1, None), samples.METRICS) if s.name == "thermal_soak.temperature")
+    gone = msgspec.structs.replace(whole, count=whole.count // 2, minimum=whole.minimum - 20)
+    alone, both = heights(charts.band([whole], 0, 100)), heights(charts.band([whole, gone], 0, 100))
+    assert max(both) > max(alone)
+    assert charts.band([whole, gone], 0, 100).width == charts.band([whole], 0, 100).width
+
+
+def test_a_sensor_that_never_moved_is_a_straight_line() -> None:
+    whole = summarise(samples.soak(1, None), samples.METRICS)[0]
+    still = msgspec.structs.replace(whole, low="", high="", minimum=50.0, maximum=50.0)
+    assert set(heights(charts.band([still], 0, 100))) == {charts.HEIGHT // 2}
 
 
 def test_strips_keep_every_cell_apart_and_inside() -> None:
-    path = charts.squares(range(144), 18, 144)
-    lefts = [float(piece.split()[0]) for piece in path.split("M")[1:]]
-    assert len(lefts) == 144 and lefts == sorted(set(lefts)) and lefts[-1] < 1000
+    lefts = places(charts.squares(range(144), 18))
+    assert len(lefts) == 144 and lefts == sorted(set(lefts))
+    assert lefts[-1] + 7 < charts.strip_width(18, 144)
