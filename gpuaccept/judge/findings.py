@@ -62,17 +62,20 @@ def _by_part(scope: Scope, outcomes: list[Outcome]) -> dict[str, list[_Item]]:
 
 
 def _blamed_pairs(scope: Scope, outcomes: list[Outcome]) -> dict[str, str]:
-    """Pair -> the GPU that explains it, or the node where all pairs miss; pairs of two suspects stay pairs."""
+    """Pair -> the GPU that explains it, or the node where all pairs miss.
+
+    A GPU explains pairs where it is in all of them and no other is, or in half of all pairs that it could be in.
+    """
     left = {subject for outcome in outcomes for subject in outcome.misses if ">" in subject}
     total = scope.gpus * (scope.gpus - 1)
     if len(left) >= total > 2:
         return dict.fromkeys(left, NODE)
     out: dict[str, str] = {}
     while left:
-        counts = Counter(gpu for subject in left for gpu in gpus_of(subject)).most_common()
-        gpu, most = counts[0]
-        alone = len(counts) < 2 or counts[1][1] < most
-        if not alone or (most < len(left) and most < scope.gpus - 1):
+        counts = Counter(gpu for subject in sorted(left) for gpu in gpus_of(subject)).most_common()
+        gpu, most = min(counts, key=lambda entry: (-entry[1], entry[0]))
+        explains_all = most == len(left) and sum(count == most for _, count in counts) == 1
+        if not explains_all and (most < scope.gpus - 1 or scope.gpus < 3):
             break
         mine = {subject for subject in left if gpu in gpus_of(subject)}
         out.update(dict.fromkeys(mine, f"gpu/{gpu}"))
