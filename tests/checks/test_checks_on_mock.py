@@ -1,0 +1,190 @@
+"""Each check on the simulated node: healthy it yields what it declares, and every fault that it detects shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gpuaccept.check import Check, Visit, full_name, gpu_subject
+from gpuaccept.data import Column, Failure
+from gpuaccept.device.open import DeviceSpec, faults, open_node
+from gpuaccept.run.loading import load_checks
+from gpuaccept.run.plan import parameters_of, step_metrics
+
+CHECKS = load_checks(None)
+DEVICE = "mock:hgx-b200"
+SOAK_S = 120.0
+STATES = {"memory_bandwidth": "hot", "nvlink": "hot"}
+GIVEN: dict[str, dict[str, Any]] = {"thermal_soak": {"duration_s": SOAK_S}}
+DETECTED = [(name, fault) for name, one in CHECKS.items() for fault in one.check.detects]
+
+
+class Measured:
+    """What visits to a check left: columns, failures, and the samples of every series."""
+
+    def __init__(self) -> None:
+        self.columns: list[Column] = []
+        self.failures: list[Failure] = []
+        self.series: dict[tuple[str, str], list[float]] = {}
+        self.times: dict[str, list[float]] = {}
+
+    def samples(self, metric: str) -> dict[str, list[Any]]:
+        """Subject -> samples of all visits."""
+        out: dict[str, list[Any]] = {}
+        for column in self.columns:
+            if column.metric == metric:
+                for subject, samples in zip(column.subjects, column.samples, strict=True):
+                    out.setdefault(subject, []).extend(samples)
+        return out
+
+
+def measure(check: Check, faulty: tuple[str, ...] = (), visits: int = 1, **parameters: Any) -> Measured:
+    """Visit a check; between visits two minutes pass."""
+    out = Measured()
+    node = open_node(DeviceSpec(device=DEVICE, seed=5, faults=faulty), None, lambda gpu, call: None)
+
+    def keep(block: dict[tuple[str, str], tuple[tuple[float, ...], tuple[float, ...]]]) -> None:
+        for key, (at, values) in block.items():
+            out.series.setdefault(key, []).extend(values)
+            out.times.setdefault(key[1], []).extend(at)
+
+    for number in range(1, visits + 1):
+        visit = Visit(
+            check=check,
+            parameters=parameters_of(check, {**GIVEN.get(check.name, {}), **parameters}),
+            state=STATES.get(check.name, ""),
+            visit=number,
+            seed=number,
+            on_series=keep,
+            clock=node.now,
+        )
+        check.measure(node, visit)
+        out.columns += visit.columns()
+        out.failures += visit.failures
+        node.wait(120.0)
+    node.close()
+    return out
+
+
+def variants() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in CHECKS:
+        yield name, {}
+    yield "memory_bandwidth", {"paths": "host"}
+    yield "nvlink", {"copies": False}
+
+
+@pytest.mark.parametrize(("name", "parameters"), list(variants()))
+def test_a_healthy_node_yields_exactly_the_declared_metrics(name: str, parameters: dict[str, Any]) -> None:
+    check = CHECKS[name].check
+    found = measure(check, **parameters)
+    state = STATES.get(name, "")
+    planned = set(step_metrics(check, parameters_of(check, {**GIVEN.get(name, {}), **parameters}), state))
+    derived = {full_name(name, metric, state) for metric in check.metrics if metric.reduction}
+    unsupported = {failure.metric for failure in found.failures}
+    assert {column.metric for column in found.columns} == planned - derived - unsupported
+    assert unsupported <= {"nvlink.crc_errors_new", "nvlink.replay_errors_new"}  # NVLink 5 has other counters
+    assert {failure.subject for failure in found.failures} <= {"node"}  # said once, not for each of 144 links
+
+
+@pytest.mark.parametrize("name", sorted(CHECKS))
+def test_every_subject_is_there_once_and_in_order(name: str) -> None:
+    from gpuaccept.judge.subjects import expected
+
+    kinds = {full_name(name, m, STATES.get(name, "")): m.subject for m in CHECKS[name].check.metrics}
+    for column in measure(CHECKS[name].check).columns:
+        assert column.subjects == expected(kinds[column.metric], 8, 18), column.metric
+
+
+@pytest.mark.parametrize(("name", "fault"), DETECTED)
+def test_every_fault_that_a_check_detects_moves_what_it_measures(name: str, fault: str) -> None:
+    check = CHECKS[name].check
+    healthy = measure(check, visits=2)
+    faulty = measure(check, (fault,), visits=2)
+    truth = next(one for one in faults() if one.name == fault)
+    assert truth.detects[0] == name
+    metric = next(
+        (m for m in check.metrics if full_name(name, m, STATES.get(name, "")) == f"{name}.{truth.detects[1]}"), None
+    )
+    assert metric is not None, f"{fault} is seen by {truth.detects}, which {name} does not declare"
+    if truth.verdict == "error":
+        assert faulty.failures and not healthy.failures
+        assert {failure.subject for failure in faulty.failures} == {truth.victim(truth.keys)}
+    elif metric.reduction:
+        key = (f"{name}.{metric.series}", gpu_subject(2))
+        assert faulty.series[key] != healthy.series[key]
+    else:
+        before, after = healthy.samples(f"{name}.{truth.detects[1]}"), faulty.samples(f"{name}.{truth.detects[1]}")
+        assert before != after
+
+
+def test_every_fault_of_the_catalogue_is_detected_by_a_check() -> None:
+    assert {fault.name for fault in faults()} <= {fault for _, fault in DETECTED}
+
+
+def test_a_soak_has_a_sample_every_second_of_every_gpu_and_no_unexplained_clock() -> None:
+    found = measure(CHECKS["thermal_soak"].check)
+    names = {name for name, _ in CHECKS["thermal_soak"].check.series}
+    assert {series for series, _ in found.series} == {f"thermal_soak.{name}" for name in names}
+    assert all(len(values) == SOAK_S + 1 for values in found.series.values())
+    settled = found.series["thermal_soak.unexplained_clock", "gpu/0"][30:]
+    assert not any(settled)
+
+
+def test_a_locked_clock_is_unexplained_on_its_gpu_alone() -> None:
+    found = measure(CHECKS["thermal_soak"].check, ("clock_capped:gpu=3",))
+    shares = {
+        subject: sum(values[30:]) / len(values[30:])
+        for (series, subject), values in found.series.items()
+        if series == "thermal_soak.unexplained_clock"
+    }
+    assert shares["gpu/3"] > 0.9
+    assert max(share for subject, share in shares.items() if subject != "gpu/3") == 0.0
+
+
+def test_a_lost_gpu_is_one_failure_and_the_others_soak_on() -> None:
+    found = measure(CHECKS["thermal_soak"].check, ("gpu_fallen_off_bus:gpu=3,at_s=60",))
+    assert [(f.metric, f.subject, f.code) for f in found.failures] == [("thermal_soak.*", "gpu/3", 15)]
+    assert len(found.samples("thermal_soak.mismatches")) == 7
+    assert len(found.series["thermal_soak.power", "gpu/2"]) == SOAK_S + 1
+
+
+def test_a_pair_without_access_is_its_own_failure() -> None:
+    found = measure(CHECKS["nvlink"].check, ("p2p_disabled:gpu=2,peer=5",))
+    rates = found.samples("nvlink.device_to_device_memcpy_read_ce_hot")
+    assert len(rates) == 54
+    dead = {f.subject for f in found.failures if f.metric == "nvlink.device_to_device_memcpy_read_ce_hot"}
+    assert dead == {"gpu/2>gpu/5", "gpu/5>gpu/2"}
+
+
+@pytest.mark.parametrize("gpus", [2, 3, 4, 7, 8])
+def test_rounds_meet_every_ordered_pair_once_and_never_share_a_gpu(gpus: int) -> None:
+    from importlib import import_module
+
+    rounds = import_module(CHECKS["nvlink"].check.measure.__module__).rounds
+    found = rounds(tuple(range(gpus)))
+    pairs = [pair for group in found for pair in group]
+    assert sorted(pairs) == [(a, b) for a in range(gpus) for b in range(gpus) if a != b]
+    assert all(len({gpu for pair in group for gpu in pair}) == 2 * len(group) for group in found)
+    if gpus == 8:
+        assert len(found) == 14
+
+
+def test_bandwidth_counts_bytes_as_the_docstring_says() -> None:
+    found = measure(CHECKS["memory_bandwidth"].check)
+    middle = {
+        name: sorted(found.samples(f"memory_bandwidth.{name}_hot")["gpu/0"])[2]
+        for name in ("read_sm", "copy_sm", "device_local_copy")
+    }
+    assert middle["read_sm"] == pytest.approx(7100, rel=0.03)
+    assert middle["copy_sm"] == pytest.approx(6290, rel=0.03)
+    assert middle["device_local_copy"] == pytest.approx(3149, rel=0.03)
+
+
+def test_an_hgx_h100_counts_crc_errors_where_an_hgx_b200_cannot() -> None:
+    node = open_node(DeviceSpec(device="mock:hgx-h100"), None, lambda gpu, call: None)
+    check = CHECKS["nvlink"].check
+    visit = Visit(check=check, parameters=parameters_of(check, {"copies": False}), clock=node.now)
+    check.measure(node, visit)
+    assert "nvlink.crc_errors_new" in {column.metric for column in visit.columns()}
