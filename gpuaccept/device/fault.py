@@ -33,7 +33,7 @@ class Fault:
 
     name: str
     summary: str
-    arguments: tuple[FaultKey, ...]
+    keys: tuple[FaultKey, ...]
     severity_key: str | None
     detects: tuple[str, str]
     verdict: Result
@@ -43,6 +43,6 @@ class Fault:
     applies_to: tuple[str, ...] = ()
 
     @property
-    def keys(self) -> dict[str, FaultValue]:
+    def defaults(self) -> dict[str, FaultValue]:
         """Every key with its default."""
-        return {key.name: key.default for key in self.arguments}
+        return {key.name: key.default for key in self.keys}

@@ -205,7 +205,7 @@ def test_every_fault_opens_on_both_models_and_names_its_victim(fault: object, ma
     from gpuaccept.device.fault import Fault
 
     assert isinstance(fault, Fault)
-    assert fault.victim(fault.keys).startswith(("gpu/", "node"))
-    assert fault.severity_key is None or fault.severity_key in fault.keys
+    assert fault.victim(fault.defaults).startswith(("gpu/", "node"))
+    assert fault.severity_key is None or fault.severity_key in fault.defaults
     for model in ("hgx-b200", "hgx-h100"):
         assert make_node(faults=(fault.name,), model=model).facts()

@@ -345,8 +345,8 @@ def parse(text: str, model: HardwareModel) -> tuple[Fault, dict[str, FaultValue]
         near = get_close_matches(name, _BY_NAME, 1, 0.4)
         hint = f"did you mean {near[0]}?" if near else f"known faults: {', '.join(_BY_NAME)}"
         raise UsageError(f"unknown fault {name!r}: {hint}", "`gpuaccept checks matrix` lists all faults")
-    arguments = {key.name: key for key in entry.fault.arguments}
-    values: dict[str, FaultValue] = dict(entry.fault.keys)
+    arguments = {key.name: key for key in entry.fault.keys}
+    values: dict[str, FaultValue] = dict(entry.fault.defaults)
     for pair in rest.split(",") if rest else ():
         key, equals, given = pair.partition("=")
         if not equals or key not in arguments:
