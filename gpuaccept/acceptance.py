@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpuaccept import __version__, series
 from gpuaccept.ambient import Ambient
 from gpuaccept.certificate import html, text
-from gpuaccept.data import Environment, Evidence, LedgerPosition, Statement
+from gpuaccept.data import Environment, Evidence, Judgement, LedgerPosition, Statement
 from gpuaccept.device.open import DeviceSpec, check_spec
 from gpuaccept.errors import (
     EXIT_ACCEPTED,
@@ -109,20 +111,19 @@ def run_node(
 
     Raises UsageError and ProfileError before anything is measured, DeviceUnavailable where nothing can be.
     """
-    ambient, observer = ambient or Ambient(), observer or Observer()
-    clock = clock or Clock(ambient, request.deadline_s)
-    checks = load_checks(request.checks_dir)
-    check_request(request, checks)
-    performer: Performer = (
-        InProcess(request.spec, checks)
-        if request.in_process
-        else Crew(request.spec, checks, str(request.checks_dir or ""))
-    )
-    try:
-        opened = performer.open(clock.check)
-        return _measure(request, ambient, observer, clock, checks, performer, opened)
-    finally:
-        performer.close()
+    ambient = ambient or Ambient()
+    with _opened(request, ambient, observer, clock) as run:
+        run.measure()
+    evidence, groups = fold(run.journal.entries)
+    return _conclude(request, ambient, evidence, run.signing, series.encode(groups) if groups else b"", run.ended_as)
+
+
+def judge_node(request: Request, ambient: Ambient | None = None) -> tuple[Evidence, Judgement]:
+    """Measure and judge as `run_node` does, and leave nothing behind: for evaluation over many simulated nodes."""
+    with _opened(request, ambient or Ambient(), None, None) as run:
+        run.measure()
+    evidence, _ = fold(run.journal.entries, summaries=False)
+    return evidence, judge(evidence)
 
 
 def check_request(request: Request, checks: dict[str, LoadedCheck]) -> None:
@@ -160,52 +161,87 @@ def prepare(out: Path) -> None:
         raise UsageError(f"--out {out}: {error.strerror}", "name a directory that can be written") from error
 
 
-def _measure(
-    request: Request,
-    ambient: Ambient,
-    observer: Observer,
-    clock: Clock,
-    checks: dict[str, LoadedCheck],
-    performer: Performer,
-    opened: Opened,
-) -> Accepted:
-    profile, facts = request.profile.profile, opened.facts
-    cohort = cohort_of(profile, facts)
-    plan = make_plan(profile, cohort, request.plan, checks, request.only, request.skip)
-    run_id = ambient.random_bytes(16).hex()
-    observer.opened(facts.host, len(facts.gpus), plan.name, len(plan.steps), estimate_s(plan, checks, len(facts.gpus)))
-    signing = _signing(request, opened, ambient)
-    if signing.ledger is not None:
-        signing.ledger.start(run_id, ambient.utc(), digest(profile))
-    journal = Journal(request.out / "journal.jsonl" if request.out is not None else None)
-    try:
-        journal.append(
+# --- measuring -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Signing:
+    key: keys.SigningKey
+    ledger: Ledger | None
+
+
+@dataclass
+class _Run:
+    """A run with its device open."""
+
+    request: Request
+    ambient: Ambient
+    observer: Observer
+    clock: Clock
+    checks: dict[str, LoadedCheck]
+    performer: Performer
+    opened: Opened
+    signing: _Signing
+    journal: Journal
+    ended_as: str = "completed"
+
+    def measure(self) -> None:
+        """Perform the plan and, where that does not decide, further looks; every step ends up in the journal."""
+        request, facts = self.request, self.opened.facts
+        profile = request.profile.profile
+        cohort = cohort_of(profile, facts)
+        plan = make_plan(profile, cohort, request.plan, self.checks, request.only, request.skip)
+        run_id = self.ambient.random_bytes(16).hex()
+        seconds = estimate_s(plan, self.checks, len(facts.gpus))
+        self.observer.opened(facts.host, len(facts.gpus), plan.name, len(plan.steps), seconds)
+        if self.signing.ledger is not None:
+            self.signing.ledger.start(run_id, self.ambient.utc(), digest(profile))
+        self.journal.append(
             Begin(
                 run_id=run_id,
-                started_at=ambient.utc(),
-                simulated=opened.simulated,
+                started_at=self.ambient.utc(),
+                simulated=self.opened.simulated,
                 profile=profile,
                 profile_layers=request.profile.layers,
                 plan=plan,
                 node=facts,
                 environment=Environment(
-                    gpuaccept_version=__version__, python_version=ambient.python_version(), libraries=opened.libraries
+                    gpuaccept_version=__version__,
+                    python_version=self.ambient.python_version(),
+                    libraries=self.opened.libraries,
                 ),
-                checks=tuple(checks[name].facts() for name in dict.fromkeys(step.check for step in plan.steps)),
+                checks=tuple(self.checks[name].facts() for name in dict.fromkeys(step.check for step in plan.steps)),
             )
         )
-        session = Session(performer, journal, run_id, observer, clock.check)
+        session = Session(self.performer, self.journal, run_id, self.observer, self.clock.check)
         session.run(plan.steps)
         if cohort is not None:
-            _look_again(session, journal, cohort.looks, cohort.visits, observer)
-        journal.append(End(ended_at=ambient.utc(), complete=not session.ended, reason=session.ended))
+            _look_again(session, self.journal, cohort.looks, cohort.visits, self.observer)
+        self.ended_as = session.ended_as
+        self.journal.append(End(ended_at=self.ambient.utc(), complete=not session.ended, reason=session.ended))
+
+
+@contextmanager
+def _opened(request: Request, ambient: Ambient, observer: Observer | None, clock: Clock | None) -> Iterator[_Run]:
+    """Check the request, open the device, and let go of everything at the end, however it comes."""
+    clock = clock or Clock(ambient, request.deadline_s)
+    checks = load_checks(request.checks_dir)
+    check_request(request, checks)
+    performer: Performer = (
+        InProcess(request.spec, checks)
+        if request.in_process
+        else Crew(request.spec, checks, str(request.checks_dir or ""))
+    )
+    journal: Journal | None = None
+    try:
+        opened = performer.open(clock.check)
+        signing = _signing(request, opened, ambient)
+        journal = Journal(request.out / "journal.jsonl" if request.out is not None else None)
+        yield _Run(request, ambient, observer or Observer(), clock, checks, performer, opened, signing, journal)
     finally:
-        journal.close()
-    evidence, groups = fold(journal.entries)
-    accepted = _conclude(request, evidence, signing, series.encode(groups) if groups else b"", session.ended_as)
-    if signing.ledger is not None:
-        signing.ledger.finish(run_id, ambient.utc(), hashlib.sha256(accepted.envelope).hexdigest())
-    return accepted
+        if journal is not None:
+            journal.close()
+        performer.close()
 
 
 def _look_again(session: Session, journal: Journal, looks: int, visits: int, observer: Observer) -> None:
@@ -213,7 +249,7 @@ def _look_again(session: Session, journal: Journal, looks: int, visits: int, obs
     for number in range(2, looks + 1):
         if session.ended:
             return
-        evidence, _ = fold(journal.entries)
+        evidence, _ = fold(journal.entries, summaries=False)
         again = look(evidence, judge(evidence))
         steps = further_steps(evidence.plan, again, number, visits)
         if not steps:
@@ -229,12 +265,6 @@ NO_LEDGER = LedgerPosition(number=1, started=1, unfinished=0, head="", persisten
 # --- conclusion ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Signing:
-    key: keys.SigningKey
-    ledger: Ledger | None
-
-
 def _signing(request: Request, opened: Opened, ambient: Ambient) -> _Signing:
     """A simulated run is signed by a key that is thrown away; a real one by the node's, and is in its ledger."""
     if opened.simulated is not None:
@@ -243,7 +273,9 @@ def _signing(request: Request, opened: Opened, ambient: Ambient) -> _Signing:
     return _Signing(keys.read(request.key) if request.key is not None else node.key, Ledger(node))
 
 
-def _conclude(request: Request, evidence: Evidence, signing: _Signing, raw_series: bytes, ended_as: str) -> Accepted:
+def _conclude(
+    request: Request, ambient: Ambient, evidence: Evidence, signing: _Signing, raw_series: bytes, ended_as: str
+) -> Accepted:
     judgement = judge(evidence)
     made = statement.build(
         evidence,
@@ -262,5 +294,7 @@ def _conclude(request: Request, evidence: Evidence, signing: _Signing, raw_serie
         files["summary.txt"] = text.summary(made).encode()
         files["summary.json"] = text.summary_json(made)
         store.write_new(request.out, files)
+    if signing.ledger is not None:
+        signing.ledger.finish(evidence.run_id, ambient.utc(), hashlib.sha256(signed).hexdigest())
     code = EXIT_INTERRUPTED if ended_as == "interrupted" else _CODES[judgement.decision]
     return Accepted(statement=made, envelope=signed, page=page, series=raw_series, exit_code=code)

@@ -45,7 +45,7 @@ def main() -> None:
     """Measure and print all figures."""
     import msgspec
 
-    from gpuaccept.acceptance import Request, run_node
+    from gpuaccept.acceptance import Request, judge_node
     from gpuaccept.data import Statement
     from gpuaccept.device.open import DeviceSpec
     from gpuaccept.judge import judge
@@ -69,7 +69,7 @@ def main() -> None:
         line("simulated HGX B200, 30 min of soak, prompt to certificate", f"{whole:.2f} s", "≤ 2 s", whole <= 2)
 
         request = Request(profile=profile, spec=DeviceSpec(device="mock:hgx-b200"), in_process=True)
-        node = call_s(lambda: run_node(request), times=8)
+        node = call_s(lambda: judge_node(request), times=8)
         line("in process, one core: simulated nodes a second", f"{1 / node:.1f}", "≥ 10 (two cores)", 2 / node >= 10)
 
         record = (folder / "run0" / "record.json").read_bytes()

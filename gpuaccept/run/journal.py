@@ -20,6 +20,7 @@ from gpuaccept.data import (
     Event,
     Evidence,
     Layer,
+    MetricDeclaration,
     NodeFacts,
     Plan,
     PlannedStep,
@@ -163,9 +164,12 @@ def read(path: Path) -> tuple[AnyEntry, ...]:
     return tuple(entries)
 
 
-def fold(entries: Iterable[AnyEntry], ended_at: str = "") -> tuple[Evidence, tuple[SeriesGroup, ...]]:
+def fold(
+    entries: Iterable[AnyEntry], ended_at: str = "", summaries: bool = True
+) -> tuple[Evidence, tuple[SeriesGroup, ...]]:
     """Evidence and series from a journal's entries: pure. A journal without an end is incomplete.
 
+    Without `summaries` the evidence lacks what only a record and its page need of the series; it judges alike.
     Raises GpuacceptError where the first entry is missing.
     """
     begin: Begin | None = None
@@ -192,7 +196,8 @@ def fold(entries: Iterable[AnyEntry], ended_at: str = "") -> tuple[Evidence, tup
     if begin is None or plan is None:
         raise GpuacceptError("the journal has no first entry", "nothing was measured: run again")
     groups = gather(blocks, {name: unit for check in begin.checks for name, unit in check.series.items()})
-    raw = series.encode(groups) if groups else b""
+    declared = [metric for check in begin.checks for metric in check.metrics]
+    raw = series.encode(groups) if groups and summaries else b""
     evidence = Evidence(
         run_id=begin.run_id,
         started_at=begin.started_at,
@@ -207,9 +212,9 @@ def fold(entries: Iterable[AnyEntry], ended_at: str = "") -> tuple[Evidence, tup
         environment=begin.environment,
         checks=begin.checks,
         steps=tuple(steps),
-        columns=(*columns, *_derived(groups, begin.checks)),
-        series=series.summarise(groups, [metric for check in begin.checks for metric in check.metrics]),
-        series_sha256=hashlib.sha256(raw).hexdigest() if groups else "",
+        columns=(*columns, *_derived(groups, declared)),
+        series=series.summarise(groups, declared) if summaries else (),
+        series_sha256=hashlib.sha256(raw).hexdigest() if raw else "",
         events=tuple(events),
     )
     return evidence, groups
@@ -245,8 +250,7 @@ def gather(blocks: Iterable[Samples], units: dict[str, str]) -> tuple[SeriesGrou
     )
 
 
-def _derived(groups: tuple[SeriesGroup, ...], checks: tuple[CheckFacts, ...]) -> list[Column]:
-    declared = [metric for check in checks for metric in check.metrics]
+def _derived(groups: tuple[SeriesGroup, ...], declared: list[MetricDeclaration]) -> list[Column]:
     at = max((group.at_s[-1] for group in groups if group.at_s), default=0.0)
     return [
         Column(

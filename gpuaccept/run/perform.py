@@ -39,7 +39,9 @@ def perform(
         return node.now() - origin_s
 
     def shifted(block: SeriesBlock) -> None:
-        on_series({key: (tuple(round(t - origin_s, 6) for t in at), values) for key, (at, values) in block.items()})
+        times = {id(at): at for at, _ in block.values()}  # the series of a block share their times
+        shifts = {key: tuple([round(t - origin_s, 6) for t in at]) for key, at in times.items()}
+        on_series({key: (shifts[id(at)], values) for key, (at, values) in block.items()})
 
     visit = Visit(
         check=loaded.check,
