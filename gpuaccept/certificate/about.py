@@ -69,7 +69,7 @@ class Totals:
 def totals(look: Lookup) -> Totals:
     """Verdicts of required limits, and the observed limits that are not met."""
     required = [judged for judged in look.judgement.judged if judged.effect == "require"]
-    observed = [j.limit for j in look.judgement.judged if j.effect == "observe" and (j.failed or j.inconclusive)]
+    observed = [j.limit for j in look.judgement.judged if j.effect == "observe" and j.failed]
     return Totals(
         required=sum(_count(judged) for judged in required),
         failed=sum(judged.failed for judged in required),

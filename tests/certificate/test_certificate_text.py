@@ -71,3 +71,9 @@ def test_render_says_which_file_is_missing(tmp_path: Path) -> None:
 def test_render_says_that_it_cannot_write(record: Path, tmp_path: Path) -> None:
     error = run(str(record), "--format", "text", "--out", str(tmp_path / "no" / "x")).exception
     assert getattr(error, "exit_code", None) == 2
+
+
+def test_the_reference_names_every_key_of_the_json_summary() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "summary.md").read_text(encoding="utf-8")
+    for kind in (text.Summary, text.FindingSummary):
+        assert [key for key in kind.__struct_fields__ if f"`{key}`" not in page] == []
