@@ -120,9 +120,6 @@ class Paths:
         machine = self._machine
         return path.rate(machine.time_s, int(machine.time_s * 1e9), machine.generation)
 
-    def _own(self, place: int) -> float:
-        return self._machine.number("gpu.spread", place, 1.0, 0.0)
-
     def _heat_factor(self, place: int) -> float:
         now = self._machine.time_s
         until, factor = self._heat.get(place, (-inf, 1.0))
@@ -146,7 +143,13 @@ class Paths:
             return rate
 
         path = Path(
-            ask, model.noise.hbm, machine.seed, f"hbm {kernel}", place, self._own(place), model.noise.slow_repeat_share
+            ask,
+            model.noise.hbm,
+            machine.seed,
+            f"hbm {kernel}",
+            place,
+            machine.spread(place),
+            model.noise.slow_repeat_share,
         )
         self._by_place[(place, kernel)] = path
         return path
@@ -158,7 +161,7 @@ class Paths:
             rate = machine.number(f"host.{direction}", place, getattr(model.host, direction), machine.time_s)
             return rate * machine.number("host.bandwidth", place, 1.0, machine.time_s)
 
-        path = Path(ask, model.noise.host, machine.seed, f"host {direction}", place, self._own(place))
+        path = Path(ask, model.noise.host, machine.seed, f"host {direction}", place, machine.spread(place))
         self._by_place[(place, direction)] = path
         return path
 
@@ -173,6 +176,8 @@ class Paths:
             return float(getattr(model.nvlink, code)) * carried * share
 
         spread = model.noise.nvlink_ce if code.endswith("ce") else model.noise.nvlink_sm
-        path = Path(ask, spread, machine.seed, f"nvlink {code}", one * 64 + other, self._own(one) * self._own(other))
+        path = Path(
+            ask, spread, machine.seed, f"nvlink {code}", one * 64 + other, machine.spread(one) * machine.spread(other)
+        )
         self._by_pair[(code, gpu, peer)] = path
         return path

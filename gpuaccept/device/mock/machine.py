@@ -20,6 +20,9 @@ CUDA_CALLS = {
 }
 """The driver's call that fails where the GPU does."""
 
+WIDEST_SPREAD = 2.0
+"""Largest `gpu.spread`: beyond it a resistance or a clock might be drawn below zero."""
+
 
 class Machine:
     """Clock, parameters and GPUs of one simulated node. GPU i sits at `places[i]` of the board."""
@@ -62,6 +65,10 @@ class Machine:
     def number(self, parameter: str, place: int, base: float, t: float) -> float:
         """A parameter of the GPU at a place of the board."""
         return self.world.value(parameter, gpu_subject(place), base, t, self.holds)
+
+    def spread(self, place: int) -> float:
+        """How far the GPU at a place is from a typical one: 1 as its seed says."""
+        return min(WIDEST_SPREAD, self.number("gpu.spread", place, 1.0, 0.0))
 
     def holds(self, when: When, subject: str) -> bool:
         """Whether conditions hold now for a subject: its own GPU's temperatures, or the highest for the node."""

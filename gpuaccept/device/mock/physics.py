@@ -19,6 +19,8 @@ CONTROL_S = 5.0
 """Period of the thermal regulation, s [judgement]."""
 WANDER_S = 600.0
 """Time over which the inlet temperature changes, s [judgement]."""
+COLDEST_INLET_C, HOTTEST_INLET_C, INSULATED = -50.0, 150.0, 100.0
+"""Bounds that no scenario leaves: of the inlet, and of the thermal resistance in multiples of the model's."""
 
 IDLE, POWER_CAP, HW_SLOWDOWN, SW_THERMAL, HW_THERMAL, POWER_BRAKE = 0x1, 0x4, 0x8, 0x20, 0x40, 0x80
 """NVML clock event reasons."""
@@ -62,6 +64,8 @@ class Surroundings(Protocol):
     start: float
 
     def number(self, parameter: str, place: int, base: float, t: float) -> float: ...
+
+    def spread(self, place: int) -> float: ...
 
     def next_change(self, t: float) -> float: ...
 
@@ -112,7 +116,7 @@ class Body:
     def _own(self, quantity: str) -> float:
         """How far this GPU is from a typical one."""
         spread: Spread = getattr(self.node.model.noise, quantity)
-        return spread.gpu * self.node.number("gpu.spread", self.place, 1.0, 0.0) * noise.normal(self.key(quantity))
+        return spread.gpu * self.node.spread(self.place) * noise.normal(self.key(quantity))
 
     def begin(self, t: float) -> None:
         """The soak load starts. A soak is a mean over many regulations, so it scatters normally from visit to visit."""
@@ -224,7 +228,10 @@ class Body:
             self.latest_memory_temperature = self.inlet(t, carried.inlet) + carried.memory_rise * rises
         flow = max(0.01, node.number("thermal.flow", place, 1.0, t)) ** -model.thermal.flow_exponent
         factor = self.resistance_now * flow * node.number("thermal.resistance", place, 1.0, t)
-        inlet = node.number("thermal.inlet_c", place, model.thermal.inlet_c, t)
+        factor = min(factor, INSULATED)
+        inlet = min(
+            HOTTEST_INLET_C, max(COLDEST_INLET_C, node.number("thermal.inlet_c", place, model.thermal.inlet_c, t))
+        )
         rise = model.thermal.memory_rise_percent / 100.0 * node.number("thermal.memory_rise", place, 1.0, t)
         power = max(1.0, node.number("power.idle_w", place, model.power.idle_w, t) + self.idle_offset)
         clock, rate, reasons = model.clock.sm_idle_mhz, 0.0, float(IDLE)

@@ -72,7 +72,7 @@ class SensorBank:
                 if isinstance(changed, Unavailable):
                     out.append(changed)
                     continue
-                column = changed.astype(column.dtype)
+                column = np.clip(changed, -COUNTER_END, COUNTER_END).astype(column.dtype)
             out.append(tuple(column.tolist()))
         return Sensors(*out)
 
