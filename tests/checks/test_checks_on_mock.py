@@ -110,7 +110,7 @@ def test_every_fault_that_a_check_detects_moves_what_it_measures(name: str, faul
     assert metric is not None, f"{fault} is seen by {truth.detects}, which {name} does not declare"
     if truth.verdict == "error":
         assert faulty.failures and not healthy.failures
-        assert {failure.subject for failure in faulty.failures} == {truth.victim(truth.keys)}
+        assert {failure.subject for failure in faulty.failures} == {truth.victim(truth.defaults)}
     elif metric.reduction:
         key = (f"{name}.{metric.series}", gpu_subject(2))
         assert faulty.series[key] != healthy.series[key]

@@ -164,7 +164,7 @@ def test_observed_limits_never_change_the_decision(found: Evidence, extra: list[
 @given(found=faulty, data=st.data())
 def test_removing_evidence_never_turns_error_or_inconclusive_into_pass(found: Evidence, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["column", "failure", "visit", "sample", "subject"]))
-    fewer = _remove(found, kind, data)
+    fewer = remove(found, kind, data)
     before, after = judge(found), judge(fewer)
     if before.decision == "not decided":
         assert after.decision != "accepted"
@@ -175,7 +175,7 @@ def test_removing_evidence_never_turns_error_or_inconclusive_into_pass(found: Ev
             assert now.get((name, subject), "pass") != "pass"
 
 
-def _remove(found: Evidence, kind: str, data: st.DataObject) -> Evidence:
+def remove(found: Evidence, kind: str, data: st.DataObject) -> Evidence:
     pick = data.draw(st.integers(0, len(found.columns) - 1))
     column = found.columns[pick]
     if kind == "failure":
