@@ -200,7 +200,7 @@ class Body:
         area = (segment.inlet - self.reference_c) * dt
         for tau, equilibrium, rise in zip(self.taus, segment[4:7], segment[7:10], strict=True):
             area += equilibrium * dt + (rise - equilibrium) * tau * (1.0 - exp(-dt / tau))
-        return segment.rate * (dt + slope * area)
+        return segment.rate * max(0.0, dt + slope * area)
 
     def _next(self, t: float, iterations: float | None = None) -> None:
         carried = self.at(t)

@@ -127,7 +127,7 @@ class SensorBank:
         rate = field("rate")
         # a reading lags behind by up to 6 sigma of a second's work, so it is never above what the load has done
         lag = spread.iterations.repeat / 100.0 * rate * (np.clip(wobble("iterations"), -3.0, 3.0) - 3.0)
-        iterations = np.where(loaded, field("iterations") + rate * (dt + slope * area) + lag, 0.0)
+        iterations = np.where(loaded, field("iterations") + rate * np.maximum(0.0, dt + slope * area) + lag, 0.0)
         iterations[:, 0] = np.maximum(iterations[:, 0], [body.shown for body in bodies])
         iterations = np.maximum.accumulate(iterations, axis=1)
         for body, last in zip(bodies, iterations[:, -1].tolist(), strict=True):
