@@ -19,12 +19,13 @@ import sys
 import tempfile
 from collections import Counter, defaultdict
 from functools import cache
+from itertools import product
 from pathlib import Path
 from statistics import median, stdev
 from typing import Any
 
-OPEN = b'<script type="application/vnd.gpuaccept.record+b64" id="gpuaccept-record">\n'
 KIND = "application/vnd.in-toto+json"
+GPU = re.compile("gpu/[0-9]+")
 Verdicts = dict[str, dict[str, str]]  # limit id -> subject -> result
 Visits = list[tuple[tuple[float, int, int], list[Any]]]  # (at_s, look, visit) and samples, in order
 
@@ -47,45 +48,36 @@ def main() -> int:
 
 
 def strict_json(data: bytes) -> Any:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) != len(pairs):
-            raise ValueError("a key stands twice in one object")
-        return dict(pairs)
-
-    value = json.loads(data.decode("utf-8"), object_pairs_hook=unique)
-    json.dumps(value, allow_nan=False)  # NaN, Infinity and 1e999 raise here
+    # An object in which a key stands twice is read as NaN; dumps refuses that, and NaN, Infinity and 1e999 as well.
+    once = lambda pairs: dict(pairs) if len(dict(pairs)) == len(pairs) else math.nan  # noqa: E731
+    json.dumps(value := json.loads(data.decode("utf-8"), object_pairs_hook=once), allow_nan=False)
     return value
 
 
-def signed_predicate(data: bytes, key_files: list[str]) -> Any:
-    """The predicate that every listed signer signed; prints a line for each. Raises ValueError."""
+def signed_predicate(data: bytes, key_files: list[str]) -> Any:  # prints a line for each signer
     if not data.startswith(b"{"):
-        if data.count(OPEN) != 1 or data.count(b'id="gpuaccept-record"') != 1:
-            raise ValueError("neither a record nor a page with exactly one record")
-        data = base64.b64decode(data.split(OPEN)[1].split(b"\n</script>")[0], validate=True)
+        _, block = data.split(b'id="gpuaccept-record">\n')  # raises where there is not exactly one
+        data = base64.b64decode(block.split(b"\n</script>")[0], validate=True)
     envelope = strict_json(data)
     payload = base64.b64decode(envelope["payload"], validate=True)
     predicate = strict_json(payload)["predicate"]
     message = b"DSSEv1 %d %s %d %s" % (len(KIND), KIND.encode(), len(payload), payload)
-    signatures = {entry["keyid"]: base64.b64decode(entry["sig"], validate=True) for entry in envelope["signatures"]}
+    signatures = {one["keyid"]: base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"]}
     signers = {base64.b64decode(one["spki"], validate=True): one["role"] for one in predicate["signers"]}
     given = [openssl(f"pkey -pubin -outform DER -in {Path(file).resolve()}", {}) for file in key_files]
-    if envelope["payloadType"] != KIND or not len(signers) == len(signatures) == len(envelope["signatures"]) > 0:
-        raise ValueError("another payload type, or signatures that are not one for each listed signer")
-    if any(not key or key not in signers for key in given):
-        raise ValueError(f"no signature is by the key in {key_files[0]}")
+    if envelope["payloadType"] != KIND or not signers.keys() >= {*given} or len(signers) != len(envelope["signatures"]):
+        raise ValueError("another payload type, no signature by the given key, or not one for each listed signer")
     for der, role in signers.items():
         keyid = hashlib.sha256(der).hexdigest()
         files = {"key": der, "sig": signatures[keyid], "message": message}
         if not openssl("pkeyutl -verify -pubin -keyform DER -inkey key -rawin -in message -sigfile sig", files):
             raise ValueError(f"the signature by key sha256:{keyid} does not fit")
-        known = "the given key" if der in given else "A KEY THAT ONLY THE RECORD ITSELF NAMES: it proves no origin"
-        print(f"signature: good, {role!a}, sha256:{keyid}, {known}")
+        origin = "the given key" if der in given else "A KEY THAT ONLY THE RECORD ITSELF NAMES: it proves no origin"
+        print(f"signature: good, {role!a}, sha256:{keyid}, {origin}")
     return predicate
 
 
-def openssl(arguments: str, files: dict[str, bytes]) -> bytes:
-    """What openssl prints when it succeeds, else nothing."""
+def openssl(arguments: str, files: dict[str, bytes]) -> bytes:  # what it prints when it succeeds, else nothing
     with tempfile.TemporaryDirectory() as name:
         for file, data in files.items():
             (Path(name) / file).write_bytes(data)
@@ -100,15 +92,13 @@ def compare(stored: Any, verdicts: Verdicts, not_in_plan: list[str], decision: s
     for entry in stored["judged"]:
         results = verdicts.get(entry["limit"], {})
         missed = {subject: result for subject, result in results.items() if result != "pass"}
-        told = {verdict["subject"]: verdict["result"] for verdict in entry["missed"]}
-        if told != missed or entry["passed"] != len(results) - len(missed):
+        same = {verdict["subject"]: verdict["result"] for verdict in entry["missed"]} == missed
+        if not same or entry["passed"] != len(results) - len(missed):
             out.append(f"{entry['limit']}: recomputed {dict(Counter(results.values()))}")
     return out
 
 
-class Judge:
-    """The rule of docs/explanation/decision.md, section by section."""
-
+class Judge:  # the rule of docs/explanation/decision.md, section by section
     def __init__(self, evidence: Any) -> None:
         self.evidence, self.plan = evidence, evidence["plan"]
         self.declared = {metric["name"]: metric for check in evidence["checks"] for metric in check["metrics"]}
@@ -116,7 +106,9 @@ class Judge:
         joined: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
         for column in evidence["columns"]:
             key = (column["at_s"], column.get("look", 1), column["visit"])
-            for subject, samples in zip(column["subjects"], column["samples"], strict=True):
+            subjects = self.expand(column["subjects"][0]) if len(column["subjects"]) == 1 else column["subjects"]
+            every = column["samples"] * (len(subjects) if len(column["samples"]) == 1 else 1)
+            for subject, samples in zip(subjects, every, strict=True):
                 if samples:
                     joined[column["metric"]][subject][key] += samples
         self.visits: dict[str, dict[str, Visits]] = {}
@@ -134,85 +126,76 @@ class Judge:
             return {}, [], "not decided"
         lacking, verdicts, not_in_plan, conditions = self.lacking(), Verdicts(), [], []
         for limit in self.cohort["limits"]:
-            name, effect, missed = limit["metric"], limit.get("effect", "require"), ["node"]
+            name, effect = limit["metric"], limit.get("effect", "require")
+            changes = self.declared.get(name, {}).get("kind") in ("difference", "rate")
             if {name.split(".")[0], "*"} & lacking:
                 if effect != "observe":
                     verdicts[limit["id"]] = dict.fromkeys(self.subjects(limit, {}) or ["node"], "error")
-            elif self.planned(name):
+            elif name in self.plan["metrics"] and len(self.steps_of(name, 1)) >= 2 * changes:
                 verdicts[limit["id"]] = self.results(limit) if name in self.declared else {"node": "error"}
             elif effect == "require":
                 not_in_plan.append(limit["id"])
-            if limit["id"] in verdicts:
-                missed = [subject for subject, result in verdicts[limit["id"]].items() if result != "pass"]
+            missed = [one for one, result in verdicts.get(limit["id"], {"node": ""}).items() if result != "pass"]
             conditions += [(limit, missed)] if effect == "valid" else []
         for condition, missed in conditions:
-            for limit in self.cohort["limits"]:
-                if limit is not condition and any(
-                    self.fits(one, limit["metric"]) for one in condition.get("valid_for", ())
-                ):
-                    for subject, result in verdicts.get(limit["id"], {}).items():
-                        if result in ("pass", "fail") and any(self.related(subject, other) for other in missed):
-                            verdicts[limit["id"]][subject] = "inconclusive"
+            touched = {gpu for one in missed for gpu in GPU.findall(one)}
+            for pattern, limit in product(condition.get("valid_for", ()), self.cohort["limits"]):
+                results = verdicts.get(limit["id"], {}) if limit is not condition and missed else {}
+                for subject in [one for one in results if self.fits(pattern, limit["metric"], ".*")]:
+                    related = "node" in (subject, *missed) or not touched.isdisjoint(GPU.findall(subject))
+                    if related and results[subject] in ("pass", "fail"):
+                        results[subject] = "inconclusive"
         require = [limit["id"] for limit in self.cohort["limits"] if limit.get("effect", "require") == "require"]
-        results = {result for name in require for result in verdicts.get(name, {}).values()}
-        decided = "accepted" if self.evidence["complete"] and results == {"pass"} else "not decided"
-        return verdicts, not_in_plan, "rejected" if "fail" in results else decided
+        found = {result for name in require for result in verdicts.get(name, {}).values()}
+        decided = "accepted" if self.evidence["complete"] and found == {"pass"} else "not decided"
+        return verdicts, not_in_plan, "rejected" if "fail" in found else decided
 
-    def lacking(self) -> set[str]:
-        """Checks of the profile's plan that the run's plan does not have as the profile wants them; * for all."""
-        spec = self.cohort["plans"].get(self.plan["name"])
-        out, pool = set() if spec else {"*"}, [step for step in self.plan["steps"] if step.get("look", 1) == 1]
+    def lacking(self) -> set[str]:  # checks that the run's plan does not have as the profile's has them; * for all
+        spec, out = self.cohort["plans"].get(self.plan["name"]), set()
+        pool = [{"state": "", **s, **s.get("parameters", {})} for s in self.plan["steps"] if s.get("look", 1) == 1]
         for step in spec["steps"] if spec else []:
             wanted = {"check": step["check"], "state": step.get("state", ""), **step.get("parameters", {})}
-            for planned in pool:
-                has = {"check": planned["check"], "state": planned.get("state", ""), **planned.get("parameters", {})}
-                if all(self.equal(has.get(name), value) for name, value in wanted.items()):
-                    pool.remove(planned)
-                    break
-            else:
-                out.add(step["check"])
-        return out
+            fit = [one for one in pool if all(self.equal(one.get(name), value) for name, value in wanted.items())]
+            out |= set() if fit else {step["check"]}
+            pool = [one for one in pool if not fit or one is not fit[0]]
+        return out if spec else {"*"}
 
-    def steps_of(self, name: str) -> list[Any]:
-        mine = [step for step in self.plan["steps"] if step["check"] == name.split(".")[0]]
-        return [step for step in mine if name in step.get("metrics", ()) or not step.get("metrics")]
+    def expand(self, subject: str) -> list[str]:
+        form, ends = re.sub(r"0\.\.-?[0-9]+", "%d", subject), re.findall(r"0\.\.(-?[0-9]+)", subject)
+        each = product(*(range(int(end) + 1) for end in ends))
+        return [form % numbers for numbers in each if ">" not in subject or len({*numbers}) == len(ends)]
 
-    def planned(self, name: str) -> bool:
-        least = 2 if self.declared.get(name, {}).get("kind") in ("difference", "rate") else 0
-        return name in self.plan["metrics"] and sum(s.get("look", 1) == 1 for s in self.steps_of(name)) >= least
+    def steps_of(self, name: str, look: int = 0) -> list[Any]:
+        own = [s for s in self.plan["steps"] if s["check"] == name.split(".")[0] and look in (0, s.get("look", 1))]
+        return [step for step in own if name in step.get("metrics", ()) or not step.get("metrics")]
 
     def subjects(self, limit: Any, visits: dict[str, Visits]) -> list[str]:
-        if limit["metric"] not in self.declared:
-            return []
-        each = range(max([self.cohort["gpus"], *(gpu["index"] + 1 for gpu in self.evidence["node"]["gpus"])]))
-        every = {
-            "node": ["node"],
-            "gpu": [f"gpu/{i}" for i in each],
-            "link": [f"gpu/{i}/link/{j}" for i in each for j in range(self.cohort["links_per_gpu"])],
-            "pair": [f"gpu/{i}>gpu/{j}" for i in each for j in each if i != j],
-        }[self.declared[limit["metric"]]["subject"]]
+        top = max([self.cohort["gpus"] - 1, *(gpu["index"] for gpu in self.evidence["node"]["gpus"])])
+        links = self.cohort["links_per_gpu"] - 1
+        forms = {"gpu": f"gpu/0..{top}", "link": f"gpu/0..{top}/link/0..{links}", "pair": f"gpu/0..{top}>gpu/0..{top}"}
+        kind = self.declared.get(limit["metric"], {"subject": "0..-1"})["subject"]
+        every = self.expand(forms.get(kind, kind))
         every += [subject for subject in visits if subject not in every]
-        parts = limit.get("subjects", "*").split("/")
-        split = [(subject, subject.split("/")) for subject in every]
-        return [s for s, at in split if parts == ["*"] or (len(parts) == len(at) and all(map(self.fits, parts, at)))]
+        pattern = limit.get("subjects", "*")
+        return [subject for subject in every if pattern == "*" or self.fits(pattern, subject, "[^/]*")]
 
     def results(self, limit: Any) -> dict[str, str]:
         name, metric, visits = limit["metric"], self.declared[limit["metric"]], self.visits.get(limit["metric"], {})
         subjects, derived, kind = self.subjects(limit, visits), bool(metric.get("reduction")), metric["kind"]
         base = {"sampled": self.cohort["visits"], "difference": 2, "rate": 2}.get(kind, 1)
         planned = sum(name in step.get("metrics", ()) for step in self.plan["steps"])
-        self.needed = 1 if derived else max([base, planned, *map(len, visits.values())])
+        needed = 1 if derived else max([base, planned, *map(len, visits.values())])
         skipped = any(step.get("skip") for step in self.steps_of(name))
         early = kind in ("read", "counted") and {"minimum", "maximum", "equals", "one_of"} & set(limit)
         miss = "inconclusive" if limit.get("missed") == "inconclusive" or limit.get("effect") == "valid" else "fail"
+        failures = [one["subject"] for one in self.failures if one["metric"] in (name, name.split(".")[0] + ".*")]
+        failed = {one for one in subjects if not {"node", one, *GPU.findall(one)}.isdisjoint(failures)}
+        self.enough = [one for one, v in visits.items() if len(v) >= needed and not (derived and one in failed)]
         out = {}
         for subject in subjects:
-            failed = any(self.concerns(failure, name, subject) for failure in self.failures)
             result = self.result(limit, subject, subjects) if visits.get(subject) else "error"
-            if (len(visits.get(subject, ())) < self.needed or (derived and failed)) and not (
-                early and result == "miss"
-            ):
-                result = "skipped" if skipped and not failed else "error"
+            if subject not in self.enough and not (early and result == "miss"):
+                result = "skipped" if skipped and subject not in failed else "error"
             out[subject] = miss if result == "miss" else result
         return out or {"node": "error"}
 
@@ -224,18 +207,15 @@ class Judge:
         if sampled and {"minimum", "maximum"} & set(limit):
             return self.guarded(limit, self.visits[name][subject])
         if readings and (limit.get("uniform") or limit.get("unique")):
-            known = [one for one in subjects if len(self.visits[name].get(one, ())) >= self.needed or one == subject]
-            read = {one: self.readings(name, one) for one in known}
+            read = {one: self.readings(name, one) for one in {*self.enough, subject} if one in subjects}
             if limit.get("unique"):
-                return "miss" if any(set(readings) & set(read[one]) for one in known if one != subject) else "pass"
+                return "miss" if any(set(readings) & set(read[one]) for one in read if one != subject) else "pass"
             votes = Counter(theirs[0] for theirs in read.values() if theirs).most_common(2)
-            tie = len(votes) == 2 and votes[0][1] == votes[1][1]
-            return "miss" if tie or set(readings) != {votes[0][0]} else "pass"
+            return "miss" if len({n for _, n in votes}) < len(votes) or set(readings) != {votes[0][0]} else "pass"
         met = [self.met(limit, value) for value in readings]
         return "miss" if False in met else "error" if None in met or not met else "pass"
 
-    def readings(self, name: str, subject: str) -> list[Any]:
-        """What is judged of a subject, in order; empty where it is an error."""
+    def readings(self, name: str, subject: str) -> list[Any]:  # what is judged, in order; empty where it is an error
         visits, kind = self.visits[name][subject], self.declared[name]["kind"]
         if kind == "sampled":
             return [median(median(samples) for _, samples in visits)]
@@ -249,8 +229,8 @@ class Judge:
 
     def met(self, limit: Any, value: Any) -> bool | None:
         if {"minimum", "maximum"} & set(limit):
-            low, high = limit.get("minimum", -math.inf), limit.get("maximum", math.inf)
-            return None if isinstance(value, str) else bool(low <= value <= high)
+            kept = not isinstance(value, str) and limit.get("minimum", value) <= value <= limit.get("maximum", value)
+            return None if isinstance(value, str) else bool(kept)
         same = [self.equal(value, one) for one in limit.get("one_of", [limit.get("equals")])]
         return True if True in same else False if False in same else None
 
@@ -265,8 +245,7 @@ class Judge:
         k = student(dof, math.erfc(k / math.sqrt(2)) / 2) if dof < 30 else k
         u = k * math.hypot(1.253 * sigma * y / math.sqrt(len(values)), facts.get("type_b_percent", 0.0) / 100 * y)
         each = [[value for at, value in values if at == look] for look in looks]
-        scatters = [stdev(one) > 3 * sigma * abs(median(one)) for one in each if len(one) > 1]
-        noisy = bool(scatters) and all(scatters)
+        noisy = {stdev(one) > 3 * sigma * abs(median(one)) for one in each if len(one) > 1} == {True}
         if y + u < bound and (not noisy or all(value < bound for _, value in values)):
             return "miss"
         return "pass" if y - u >= bound and not noisy else "inconclusive"
@@ -274,66 +253,46 @@ class Judge:
     def deviation(self, limit: Any, subject: str, sampled: bool) -> str:
         name, visits, fresh = limit["metric"], self.visits[limit["metric"]], self.cohort["visits"]
         sigma, better = self.cohort["metrics"].get(name, {}).get("gpu"), self.declared[name]["better"]
-        enough = [one for one in visits if len(visits[one]) >= self.needed]
 
         def at(look: int, least: int) -> dict[str, float]:
-            of = {s: [median(x) for (_, at, _), x in visits[s] if at == look] for s in enough}
+            of = {s: [median(x) for (_, at, _), x in visits[s] if at == look] for s in self.enough}
             return {s: median(values) for s, values in of.items() if len(values) >= least}
 
-        def outside(value: float, middle: float) -> bool:
-            d = 100 * (value - middle) / middle
-            bad = {"higher": -d, "lower": d}.get(better, abs(d))
-            return bool(bad > limit["max_deviation"]["sigmas"] * sigma["sigma_percent"])
-
-        read = {} if sampled else {one: self.readings(name, one) for one in enough}
-        numbers = {s: median(n) for s, n in read.items() if n and not any(isinstance(one, str) for one in n)}
+        numbers = {s: median(n) for s in self.enough if (n := self.readings(name, s)) and str not in map(type, n)}
         first = at(1, 1) if sampled else numbers
         middle = median(first.values()) if len(first) >= 3 and sigma else 0
         if not middle or subject not in first:
             return "error"
-        if not sampled or not outside(first[subject], middle):
-            return "miss" if outside(first[subject], middle) else "pass"
-        looks = [look for (_, look, _), _ in visits[subject] if look > 1 and subject in at(look, fresh)]
-        again = at(max(looks), fresh) if looks else {}
-        middle = median(again.values()) if len(again) >= 3 else middle
-        return "inconclusive" if not looks else "miss" if outside(again[subject], middle) else "pass"
+        looks = [look for (_, look, _), _ in visits[subject] if sampled and look > 1 and subject in at(look, fresh)]
+        again = at(max(looks), fresh) if looks else first
+        last = median(again.values()) if len(again) >= 3 else middle
+        d = [100 * (one - m) / m for one, m in ((first[subject], middle), (again[subject], last))]
+        bad = [{"higher": -x, "lower": x}.get(better, abs(x)) for x in d]
+        far = [x > limit["max_deviation"]["sigmas"] * sigma["sigma_percent"] for x in bad]
+        return "pass" if not all(far) else "miss" if looks or not sampled else "inconclusive"
 
     def equal(self, value: Any, wanted: Any) -> bool | None:
-        if isinstance(value, int) and isinstance(wanted, str):
-            return str(value) == wanted
+        value = str(value) if isinstance(value, int) and isinstance(wanted, str) else value
         if isinstance(value, str | bool | None) or isinstance(wanted, str | bool):
             return bool(value == wanted) if type(value) is type(wanted) else None
         return bool(abs(value - wanted) <= 1e-9 * max(abs(value), abs(wanted)))
 
-    def fits(self, pattern: str, text: str) -> bool:
-        return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
-
-    def related(self, one: str, other: str) -> bool:
-        shared = set(re.findall("gpu/([0-9]+)", one)) & set(re.findall("gpu/([0-9]+)", other))
-        return "node" in (one, other) or bool(shared)
-
-    def concerns(self, failure: Any, name: str, subject: str) -> bool:
-        at, whole_gpu = failure["subject"], re.fullmatch("gpu/[0-9]+", failure["subject"])
-        place = at in ("node", subject) or (whole_gpu and subject != "node" and self.related(at, subject))
-        return bool(place) and failure["metric"] in (name, name.split(".")[0] + ".*")
+    def fits(self, pattern: str, text: str, star: str) -> bool:
+        return re.fullmatch(star.join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
 
 
 @cache
 def student(dof: float, tail: float) -> float:
     """Student's t with this upper tail: incomplete beta by its series (DLMF 8.17.8), bisection, 6 decimals."""
-
-    def above(t: float) -> float:
-        x, a, n, term, total = dof / (dof + t * t), dof / 2, 0, 1.0, 1.0
+    a, low, high = dof / 2, 0.5, 1e150
+    scale = math.exp(math.lgamma(a + 0.5) - math.lgamma(a)) / math.sqrt(math.pi) / dof
+    for _ in range(100):
+        t, n, term, total = math.sqrt(low * high), 0, 1.0, 1.0
+        x = dof / (dof + t * t)
         while term > 1e-17 * total:
             term *= (a + 0.5 + n) / (a + 1 + n) * x
             total, n = total + term, n + 1
-        scale = math.lgamma(a + 0.5) - math.lgamma(a) - math.lgamma(0.5) + a * math.log(x) + math.log(1 - x) / 2
-        return 0.5 * math.exp(scale) / a * total
-
-    low, high = 0.5, 1e6
-    for _ in range(100):
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if above(middle) > tail else (low, middle)
+        low, high = (t, high) if scale * x**a * math.sqrt(1 - x) * total > tail else (low, t)
     return round(low, 6)
 
 

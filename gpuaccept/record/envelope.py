@@ -22,6 +22,9 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 RECORD_LIMIT_BYTES = 8 << 20
 """Largest envelope that is read; a record of an HGX B200 is about 0.35 MB."""
 SIGNATURES_LIMIT = 16
+SUBJECTS_LIMIT = 1_000_000
+"""Most subjects that the columns of one record may name, ranges counted in full: a GB300 rack of 72 GPUs with all
+pairs in 11 visits of 8 metrics has 450,000."""
 
 T = TypeVar("T")
 
@@ -89,6 +92,9 @@ def open_record(data: bytes) -> Opened:
 
 def _unpacked(statement: Statement) -> Statement:
     predicate = statement.predicate
+    named = (len(columns.expand(subject)) for column in predicate.evidence.columns for subject in column.subjects)
+    if sum(named) > SUBJECTS_LIMIT:
+        raise EvidenceError(f"the record's columns name more than {SUBJECTS_LIMIT} subjects")
     evidence = msgspec.structs.replace(predicate.evidence, columns=columns.unpack(predicate.evidence.columns))
     return msgspec.structs.replace(statement, predicate=msgspec.structs.replace(predicate, evidence=evidence))
 

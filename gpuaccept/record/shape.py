@@ -14,6 +14,11 @@ STUB_UUID = "GPU-57ab57ab"
 """UUIDs of the stub driver start with this: such a run is simulated, whatever its record says."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 INTEGER = re.compile(r"-?\d{1,40}", re.ASCII)
+SUBJECT = re.compile(r"[A-Za-z0-9/>._:-]{1,80}")
+GPUS_LIMIT = 256
+STARS_LIMIT = 4
+"""Bounds that no real record comes near, so that none can make a verifier run for hours: the judge expands every GPU
+up to the highest index, and matches patterns by trying."""
 
 
 def problems(statement: Statement) -> tuple[str, ...]:
@@ -46,6 +51,11 @@ def _evidence(evidence: Evidence) -> Iterator[str]:
         yield f"the run ended ({printable(evidence.ended_at)}) before it started ({printable(evidence.started_at)})"
     if evidence.simulated is None and any(gpu.uuid.startswith(STUB_UUID) for gpu in evidence.node.gpus):
         yield "a GPU has the UUID of the stub driver, and the record does not say that it is simulated"
+    if any(not 0 <= gpu.index < GPUS_LIMIT for gpu in evidence.node.gpus):
+        yield f"a GPU's index is not between 0 and {GPUS_LIMIT - 1}"
+    for limit in (limit for cohort in evidence.profile.cohorts for limit in cohort.limits):
+        if max(pattern.count("*") for pattern in (limit.subjects, *limit.valid_for)) > STARS_LIMIT:
+            yield f"a pattern of limit {limit.id} has more than {STARS_LIMIT} stars"
     yield from _twice("GPU index", (str(gpu.index) for gpu in evidence.node.gpus))
     yield from _twice("GPU UUID", (gpu.uuid for gpu in evidence.node.gpus))
     yield from _twice("check", (check.name for check in evidence.checks))
@@ -69,6 +79,8 @@ def _column(column: Column, metric: MetricDeclaration | None) -> Iterator[str]:
         yield f"{where}: {len(column.subjects)} subjects and samples of {len(column.samples)}"
         return
     yield from _twice(f"{where}: subject", column.subjects)
+    if not all(map(SUBJECT.fullmatch, column.subjects)):
+        yield f"{where}: a subject has a name that no check gives"
     sizes = set(map(len, column.samples))
     if 0 in sizes:
         yield f"{where}: a subject has 0 samples"

@@ -193,7 +193,12 @@ ENVELOPE_TRICKS: dict[str, Callable[[bytes], bytes]] = {
     "base64 of the URL kind": lambda e: e.replace(b'"payload":"', b'"payload":"_-_-'),
     "base64 with a line end": lambda e: e.replace(b'"payload":"', b'"payload":"\\n'),
     "base64 without padding": lambda e: e.replace(b'=="}', b'"}'),
-    "slack bits": lambda e: e.replace(b'A=="}', b'B=="}').replace(b'Q=="}', b'R=="}').replace(b'g=="}', b'h=="}'),
+    "slack bits": lambda e: (
+        e.replace(b'A=="}', b'B=="}')
+        .replace(b'Q=="}', b'R=="}')
+        .replace(b'g=="}', b'h=="}')
+        .replace(b'w=="}', b'x=="}')
+    ),
     "larger than the limit": lambda e: e + b" " * envelope.RECORD_LIMIT_BYTES,
     "deep nesting": lambda e: b'{"payload":' * 50_000,
     "a list": lambda e: b"[]",

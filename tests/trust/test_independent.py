@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuaccept.certificate import html
+from gpuaccept.columns import pack
 from gpuaccept.data import (
     CheckFacts,
     Cohort,
@@ -259,6 +260,7 @@ def _cohorts(draw: st.DrawFn, cohort: Cohort) -> tuple[Cohort, ...]:
 @given(evidences())
 @settings(max_examples=150, deadline=None)
 def test_both_programs_agree_on_any_evidence(second: ModuleType, evidence: Evidence) -> None:
-    plain: Any = msgspec.json.decode(msgspec.json.encode(evidence))
+    packed = msgspec.structs.replace(evidence, columns=pack(evidence.columns))
+    plain: Any = msgspec.json.decode(msgspec.json.encode(packed))
     stored: Any = msgspec.json.decode(msgspec.json.encode(judge(evidence)))
     assert second.compare(stored, *second.Judge(plain).judge()) == []
