@@ -26,6 +26,7 @@ from typing import Any
 
 KIND = "application/vnd.in-toto+json"
 GPU = re.compile("gpu/[0-9]+")
+METRIC = {"kind": "read", "better": "neither", "subject": "gpu"}  # what a record leaves out is this
 Verdicts = dict[str, dict[str, str]]  # limit id -> subject -> result
 Visits = list[tuple[tuple[float, int, int], list[Any]]]  # (at_s, look, visit) and samples, in order
 
@@ -92,8 +93,8 @@ def compare(stored: Any, verdicts: Verdicts, not_in_plan: list[str], decision: s
     for entry in stored["judged"]:
         results = verdicts.get(entry["limit"], {})
         missed = {subject: result for subject, result in results.items() if result != "pass"}
-        same = {verdict["subject"]: verdict["result"] for verdict in entry["missed"]} == missed
-        if not same or entry["passed"] != len(results) - len(missed):
+        same = {verdict["subject"]: verdict["result"] for verdict in entry.get("missed", ())} == missed
+        if not same or entry.get("passed", 0) != len(results) - len(missed):
             out.append(f"{entry['limit']}: recomputed {dict(Counter(results.values()))}")
     return out
 
@@ -101,7 +102,7 @@ def compare(stored: Any, verdicts: Verdicts, not_in_plan: list[str], decision: s
 class Judge:  # the rule of docs/explanation/decision.md, section by section
     def __init__(self, evidence: Any) -> None:
         self.evidence, self.plan = evidence, evidence["plan"]
-        self.declared = {metric["name"]: metric for check in evidence["checks"] for metric in check["metrics"]}
+        self.declared = {m["name"]: {**METRIC, **m} for check in evidence["checks"] for m in check["metrics"]}
         self.failures = [failure for step in evidence["steps"] for failure in step.get("failures", ())]
         joined: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
         for column in evidence["columns"]:
@@ -287,8 +288,7 @@ def student(dof: float, tail: float) -> float:
     a, low, high = dof / 2, 0.5, 1e150
     scale = math.exp(math.lgamma(a + 0.5) - math.lgamma(a)) / math.sqrt(math.pi) / dof
     for _ in range(100):
-        t, n, term, total = math.sqrt(low * high), 0, 1.0, 1.0
-        x = dof / (dof + t * t)
+        t, x, n, term, total = math.sqrt(low * high), dof / (dof + low * high), 0, 1.0, 1.0
         while term > 1e-17 * total:
             term *= (a + 0.5 + n) / (a + 1 + n) * x
             total, n = total + term, n + 1
