@@ -16,7 +16,9 @@ Samples = tuple[Scalar, ...]
 class Measured:
     """All complete visits of a metric. A visit with fewer samples than the fullest one is not complete."""
 
-    def __init__(self, columns: Sequence[Column], expected: tuple[str, ...]) -> None:
+    def __init__(self, columns: Sequence[Column], expected: tuple[str, ...], repetitive: bool = True) -> None:
+        """`repetitive`: most samples are the same, as states and counters are, and figures of speed are not."""
+        self._repetitive = repetitive
         self._columns = sorted(columns, key=_key)
         self._keys = tuple(_key(column) for column in self._columns)
         self._rows: dict[str, dict[Key, Samples]] | None = None
@@ -56,12 +58,15 @@ class Measured:
     def _is_even(self, expected: tuple[str, ...]) -> bool:
         if not self._columns or len(set(self._keys)) != len(self._keys):
             return False
-        sizes = set().union(*(map(len, column.samples) for column in self._columns))
+        sizes = {len(s) for s in self.distinct()} if self._repetitive else self._sizes()
         return (
             len(sizes) == 1
             and 0 not in sizes
             and all(column.subjects == expected and len(column.samples) == len(expected) for column in self._columns)
         )
+
+    def _sizes(self) -> set[int]:
+        return set().union(*(map(len, column.samples) for column in self._columns))
 
     def _sort_out(self) -> dict[str, dict[Key, Samples]]:
         rows: dict[str, dict[Key, Samples]] = {}

@@ -39,7 +39,8 @@ class Tables:
         """All visits of a metric."""
         name = declared.name
         if name not in self._measured:
-            self._measured[name] = Measured(self.columns.get(name, ()), self.scope.expected(declared))
+            expected, repetitive = self.scope.expected(declared), declared.kind != "sampled"
+            self._measured[name] = Measured(self.columns.get(name, ()), expected, repetitive)
         return self._measured[name]
 
     def sampled(self, declared: MetricDeclaration) -> Sampled:

@@ -74,8 +74,11 @@ def by_deviation(
 
     `everyone` are all subjects of the metric that have the visits needed.
     """
-    first = {subject: sampled.of_look(subject, 1) for subject in everyone}
-    values = {subject: median(visits) for subject, visits in first.items() if visits}
+    if sampled.measured.looks == 1:
+        values = {subject: sampled.middles[subject] for subject in everyone}
+    else:
+        first = {subject: sampled.of_look(subject, 1) for subject in everyone}
+        values = {subject: median(visits) for subject, visits in first.items() if visits}
 
     def fresh(subject: str) -> tuple[float, float] | None:
         """Value and node's median of the latest whole look above 1."""
