@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -19,9 +20,6 @@ from gpuaccept.record.trust import Trust, read_trust
 
 PAGE_LIMIT_BYTES = 64 << 20
 SERIES_FILE = "series.json.gz"
-_MALFORMED = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RecursionError)
-"""What code that expects sensible evidence may raise on a record that a hostile signer made up."""
-
 EXIT_CODES: dict[Decision, int] = {
     "accepted": errors.EXIT_ACCEPTED,
     "accepted with concession": errors.EXIT_ACCEPTED,
@@ -198,8 +196,8 @@ def _judge(found: _Findings, evidence: Evidence) -> Judgement | None:
 
     try:
         return judge(evidence)
-    except (errors.GpuacceptError, *_MALFORMED) as error:
-        found.problems.append(f"the evidence can't be judged: {envelope.printable(f'{type(error).__name__}: {error}')}")
+    except Exception as error:
+        found.problems.append(f"the evidence can't be judged: {_said(error)}")
         return None
 
 
@@ -213,8 +211,8 @@ def _check_series(found: _Findings, evidence: Evidence, path: Path, required: bo
         return
     try:
         difference = series_difference(evidence, path)
-    except (errors.GpuacceptError, OSError, *_MALFORMED) as error:
-        difference = envelope.printable(str(error)) or type(error).__name__
+    except Exception as error:
+        difference = _said(error)
     if difference:
         found.series = "differ"
         found.problems.append(f"series differ: {difference}")
@@ -239,8 +237,8 @@ def _check_page(found: _Findings, opened: envelope.Opened, page: bytes | None) -
         return
     try:
         rendered = html.render(opened.statement, opened.envelope)
-    except (errors.GpuacceptError, *_MALFORMED) as error:
-        found.problems.append(f"the page can't be rendered: {envelope.printable(f'{type(error).__name__}: {error}')}")
+    except Exception as error:
+        found.problems.append(f"the page can't be rendered: {_said(error)}")
         return
     if rendered != page:
         found.problems.append(f"the page does not show what its record says: {_page_difference(page, rendered)}")
@@ -256,6 +254,14 @@ def _page_difference(page: bytes, rendered: bytes) -> str:
     pairs = zip(page.split(b"\n"), rendered.split(b"\n"), strict=False)
     line = next((number for number, (one, other) in enumerate(pairs, 1) if one != other), 0)
     return f"it differs from line {line} on" if line else "it is cut short or continued"
+
+
+def _said(error: Exception) -> str:
+    """What code that expects sensible evidence raised: on a record that a hostile signer made up, that is anything."""
+    if os.environ.get("GPUACCEPT_DEBUG"):
+        raise error
+    fact = error.fact if isinstance(error, errors.GpuacceptError) else f"{type(error).__name__}: {error}"
+    return envelope.printable(fact)
 
 
 def _by_profile(evidence: Evidence, profile: Profile) -> Evidence:
