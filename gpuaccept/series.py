@@ -10,7 +10,7 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from math import ceil, floor
+from math import ceil, floor, fsum
 
 import msgspec
 
@@ -95,7 +95,7 @@ def summarise(groups: Iterable[SeriesGroup], declared: Iterable[MetricDeclaratio
                     largest_gap_s=gap,
                     minimum=lowest,
                     maximum=highest,
-                    mean=round(sum(values) / count, 6),
+                    mean=round(fsum(values) / count, 6),
                     low=_drawn([min(values[a:b]) for a, b in spans], lowest, highest, floor) if drawn else "",
                     high=_drawn([max(values[a:b]) for a, b in spans], lowest, highest, ceil) if drawn else "",
                     sha256=hashlib.sha256(msgspec.json.encode((name, group.subject, values))).hexdigest(),
@@ -155,12 +155,12 @@ def reduce(group: SeriesGroup, values: Sequence[float], how: Reduction) -> float
     if how == "maximum":
         return max(values)
     if how == "duration":
-        return sum(group.at_s[b - 1] - group.at_s[a] for a, b in spans)
+        return fsum(group.at_s[b - 1] - group.at_s[a] for a, b in spans)
     if how == "largest_gap":
         return largest_gap(group)
     if how == "mean":
         settled = [v for a, b in spans for v in values[_settled(group, a, b) : b]]
-        return sum(settled) / len(settled) if settled else None
+        return fsum(settled) / len(settled) if settled else None
     if how == "ratio_of_thirds":
         first, last = spans[0], spans[-1]
         third = (first[1] - first[0]) // 3
@@ -171,9 +171,9 @@ def reduce(group: SeriesGroup, values: Sequence[float], how: Reduction) -> float
     if any(change < 0 for change in changes):
         return None
     if how == "difference":
-        return sum(changes)
-    duration = sum(group.at_s[b - 1] - group.at_s[a] for a, b in spans)
-    return 100.0 * sum(changes) / (duration * 1e9) if duration > 0 else None
+        return fsum(changes)
+    duration = fsum(group.at_s[b - 1] - group.at_s[a] for a, b in spans)
+    return 100.0 * fsum(changes) / (duration * 1e9) if duration > 0 else None
 
 
 def largest_gap(group: SeriesGroup) -> float:

@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
 """Check a gpuaccept record or certificate with the standard library and openssl alone, sharing no code with gpuaccept.
 
-Usage: verify_independent.py FILE [KEY.pub]
-
-Verifies the DSSE signatures, judges the raw samples again by the rule in docs/explanation/decision.md, and compares
-with the stored judgement. Exit code: 0 accepted, 5 rejected, 3 not decided, 4 not valid or in disagreement, 2 usage.
+Usage: verify_independent.py FILE [KEY.pub]. Verifies the DSSE signatures, judges the raw samples again by the rule in
+docs/explanation/decision.md, and compares with the stored judgement. Exit code: 0 accepted, 5 rejected, 3 not decided, 4 not valid or in disagreement, 2 usage.
 """
 
 from __future__ import annotations
@@ -42,9 +40,9 @@ def main() -> int:
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError) as error:
         print(f"not valid: {type(error).__name__}: {str(error)[:300]!a}")
         return 4
-    simulated = "" if predicate["evidence"]["simulated"] is None else "SIMULATED, says nothing about any hardware; "
+    mark = "" if predicate["evidence"]["simulated"] is None else "SIMULATED, says nothing about any hardware; "
     print("\n".join(f"differ: {line!a}" for line in differences[:20]) or "agree: every verdict and the decision")
-    print(f"{simulated}{sum(map(len, verdicts.values()))} verdicts of {len(verdicts)} limits; decision: {decision}")
+    print(f"{mark}{sum(map(len, verdicts.values()))} verdicts of {len(verdicts)} limits; decision: {decision}")
     return 4 if differences else {"accepted": 0, "rejected": 5}.get(decision, 3)
 
 
@@ -239,17 +237,18 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
         facts, k = self.cohort["metrics"].get(limit["metric"], {}), self.cohort["coverage_factor"]
         if not facts.get("visit"):
             return "error"
-        sign, dof, s = -1 if "maximum" in limit else 1, facts["visit"]["degrees_of_freedom"], facts["visit"]
-        sigma, bound = s["sigma_percent"] / 100, sign * limit.get("minimum", limit.get("maximum"))
+        sign, dof = -1 if "maximum" in limit else 1, facts["visit"]["degrees_of_freedom"]
+        sigma, bound = facts["visit"]["sigma_percent"] / 100, sign * limit.get("minimum", limit.get("maximum"))
         values = [(look, sign * median(samples)) for (_, look, _), samples in visits]
-        y, looks = median(value for _, value in values), {look for look, _ in values}
-        k = student(dof, math.erfc(k / math.sqrt(2)) / 2) if dof < 30 else k
-        u = k * math.hypot(1.253 * sigma * y / math.sqrt(len(values)), facts.get("type_b_percent", 0.0) / 100 * y)
-        each = [[value for at, value in values if at == look] for look in looks]
-        noisy = {stdev(one) > 3 * sigma * abs(median(one)) for one in each if len(one) > 1} == {True}
-        if y + u < bound and (not noisy or all(value < bound for _, value in values)):
-            return "miss"
-        return "pass" if y - u >= bound and not noisy else "inconclusive"
+        y, k = median(v for _, v in values), student(dof, math.erfc(k / math.sqrt(2)) / 2) if dof < 30 else k
+        a, b = 1.253 * sigma, facts.get("type_b_percent", 0.0) / 100
+        u, u1 = (k * math.hypot(a / math.sqrt(n), b) for n in (len(values), 1))
+        u, clear = u * abs(y), all(value - u1 * abs(value) >= bound for _, value in values)
+        each = [[value for at, value in values if at == look] for look in {look for look, _ in values}]
+        wild = [[stdev(one) > c * sigma * abs(median(one)) for one in each if len(one) > 1] for c in (3, 10)]
+        noisy = bool(wild[0]) and (all(wild[1]) or (all(wild[0]) and not clear))
+        missed = y + u < bound and (not noisy or all(value < bound for _, value in values))
+        return "miss" if missed else "pass" if y - u >= bound and not noisy else "inconclusive"
 
     def deviation(self, limit: Any, subject: str, sampled: bool) -> str:
         name, visits, fresh = limit["metric"], self.visits[limit["metric"]], self.cohort["visits"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ TOOLS = {
     "gcc": ("gcc and g++", lambda: shutil.which("gcc") and shutil.which("g++")),
     "chromium": ("chromium", lambda: shutil.which("chromium")),
     "openssl": ("openssl", lambda: shutil.which("openssl")),
-    "gpu": ("an NVIDIA GPU with its driver", lambda: os.path.exists("/proc/driver/nvidia/version")),
+    "gpu": ("an NVIDIA GPU with its driver", lambda: Path("/proc/driver/nvidia/version").exists()),
 }
 
 

@@ -109,4 +109,4 @@ def matrix(checks_dir: Path | None, output: str) -> None:
         click.echo(f"{row['fault']}" + (f":{keys}" if keys else ""))
         click.echo(f"  {row['summary']}")
         click.echo(f"  expected {row['verdict']}, cause {row['cause']}, action: {row['action']}")
-        click.echo(f"  detected by {', '.join(row['detected_by']) or 'no check'}")  # type: ignore[arg-type]
+        click.echo(f"  detected by {', '.join(row['detected_by']) or 'no check'}")

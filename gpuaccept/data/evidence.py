@@ -14,9 +14,9 @@ class MetricDeclaration(Value, frozen=True, kw_only=True, omit_defaults=True):
 
     name: MetricName
     unit: str
-    kind: Kind
-    better: Better
-    subject: SubjectKind
+    kind: Kind = "read"
+    better: Better = "neither"
+    subject: SubjectKind = "gpu"
     description: str
     series: str = ""
     reduction: Reduction | None = None

@@ -30,19 +30,19 @@ class Verdict(Value, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
 
 
-class Judged(Value, frozen=True, kw_only=True):
+class Judged(Value, frozen=True, kw_only=True, omit_defaults=True):
     """One limit over all its subjects: counts, the worst subject, and every verdict that is not a pass."""
 
     limit: Name
     metric: MetricName
     effect: Effect
-    passed: int
-    failed: int
-    inconclusive: int
-    errors: int
-    skipped: int
-    worst: Verdict | None
-    missed: tuple[Verdict, ...]
+    passed: int = 0
+    failed: int = 0
+    inconclusive: int = 0
+    errors: int = 0
+    skipped: int = 0
+    worst: Verdict | None = None
+    missed: tuple[Verdict, ...] = ()
 
 
 class Finding(Value, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -11,6 +11,9 @@ from gpuaccept.check import Node, Pulse
 from gpuaccept.data import Layer, Simulated
 from gpuaccept.device.fault import Fault, FaultKey
 from gpuaccept.errors import UsageError
+
+if TYPE_CHECKING:
+    from gpuaccept.device.mock.model import HardwareModel
 
 __all__ = [
     "DeviceSpec",
@@ -20,6 +23,7 @@ __all__ = [
     "check_spec",
     "faults",
     "libraries",
+    "model",
     "open_node",
     "simulated",
     "traits",
@@ -106,6 +110,16 @@ def libraries(spec: DeviceSpec) -> tuple[Layer, ...]:
 def traits(spec: DeviceSpec) -> Traits:
     """How to work with this device. A mock call takes no time; a driver's may (module load, first context)."""
     return Traits(one_worker=True, silence_s=2.0) if _mock(spec) is not None else Traits(False, 30.0)
+
+
+def model(spec: DeviceSpec) -> HardwareModel:
+    """The simulated hardware's parameters, for whoever evaluates checks against them. Raises UsageError."""
+    from gpuaccept.device.mock.scenario import load
+
+    name = _mock(spec)
+    if name is None:
+        raise UsageError("real hardware has no model", "name a simulated one: mock:hgx-b200")
+    return load(name, spec.faults, spec.seed).model
 
 
 def faults() -> tuple[Fault, ...]:

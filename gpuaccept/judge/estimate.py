@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import NamedTuple
 
@@ -16,7 +16,9 @@ MEDIAN_FACTOR = 1.253
 FEW_DEGREES = 30.0
 """Below these degrees of freedom, Student's t takes the place of the coverage factor (JCGM 100:2008, G.3)."""
 SCATTER_SIGMAS = 3.0
-"""Visits that scatter more than this many pooled sigmas are a finding by themselves."""
+"""Visits that scatter more than this many pooled sigmas count where one of them alone is not clear of the limit."""
+ERRATIC_SIGMAS = 10.0
+"""Visits that scatter more than this are a finding by themselves: 5e-5 of good subjects, with Student t (ν = 4)."""
 
 
 class Estimate(NamedTuple):
@@ -41,7 +43,7 @@ class Sampled:
         """Visits that a further look needs."""
         self._factor = coverage_factor
         self._guards: dict[int, float | None] = {}
-        self._scattering: frozenset[str] | None = None
+        self._scattering: dict[str, bool] | None = None
         self._values: dict[str, tuple[float, ...]] = _all_medians(measured) or {
             subject: tuple(_middle(samples) for samples in measured.visits(subject))
             for subject in measured.subjects
@@ -76,14 +78,18 @@ class Sampled:
         values, keys = self.visits(subject), self.measured.keys(subject)
         return values if self.measured.looks == 1 == look else tuple(compress(values, (k[1] == look for k in keys)))
 
-    def scattering(self) -> frozenset[str]:
-        """Subjects of which every look of two visits or more scatters beyond the pooled sigma."""
+    def scattering(self) -> Mapping[str, bool]:
+        """Subjects of which every look of two visits or more scatters beyond the pooled sigma; True: erratically."""
         if self._scattering is None:
             sigma = self.facts.visit.sigma_percent if self.facts and self.facts.visit else math.inf
             bound = SCATTER_SIGMAS * sigma / 100
             # No look can scatter where all visits together do not span that much: few are left.
             wide = [s for s, v in self._values.items() if v and max(v) - min(v) > bound * min(map(abs, v))]
-            self._scattering = frozenset(subject for subject in wide if self._scatters(subject, bound))
+            self._scattering = {
+                subject: self._scatters(subject, ERRATIC_SIGMAS * sigma / 100)
+                for subject in wide
+                if self._scatters(subject, bound)
+            }
         return self._scattering
 
     def _scatters(self, subject: str, bound: float) -> bool:

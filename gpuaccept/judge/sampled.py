@@ -33,7 +33,7 @@ def by_guard_band(limit: Limit, sampled: Sampled, subjects: tuple[str, ...], uni
             out[subject] = Miss(subject, "error", value, None, reason, "not measured")
             continue
         u = guard * abs(value)
-        scatters = subject in scattering
+        scatters = subject in scattering and (scattering[subject] or not _each_clear(limit, sampled, visits))
         if not scatters and (value - u >= bound if floor else value + u <= bound):
             continue
         missed = value + u < bound if floor else value - u > bound
@@ -41,6 +41,15 @@ def by_guard_band(limit: Limit, sampled: Sampled, subjects: tuple[str, ...], uni
             missed = max(visits) < bound if floor else min(visits) > bound
         out[subject] = _miss(limit, subject, value, u, unit, missed, scatters)
     return out
+
+
+def _each_clear(limit: Limit, sampled: Sampled, visits: tuple[float, ...]) -> bool:
+    """Whether each visit alone, with its own guard band, is on the good side: then no scatter can matter."""
+    guard = sampled.guard(1)
+    assert guard is not None
+    if limit.minimum is not None:
+        return all(value - guard * abs(value) >= limit.minimum for value in visits)
+    return limit.maximum is not None and all(value + guard * abs(value) <= limit.maximum for value in visits)
 
 
 def _miss(limit: Limit, subject: str, value: float, u: float, unit: str, missed: bool, scatters: bool) -> Miss:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -98,29 +98,31 @@ def step_metrics(check: Check, parameters: Parameters, state: str) -> tuple[str,
 
 
 def further_steps(plan: Plan, look: Look, number: int, visits: int) -> tuple[PlannedStep, ...]:
-    """Look `number` at the checks and states that `look` names: each is visited `visits` times more.
+    """Look `number` at the checks and states that `look` names: each of their steps is visited `visits` times more.
 
-    A hot visit comes right after a short soak, as in the plan, since the node has cooled meanwhile.
+    Hot visits come right after a short soak, as in the plan, since the node has cooled meanwhile.
     """
-    asked = [(check, state) for check, state in look.checks if _model(plan, check, state) is not None]
-    hot = any(state == "hot" for _, state in asked)
+    asked = _models(plan, look.checks)
     soak = next((step for step in plan.steps if "duration_s" in step.parameters and not step.skip), None)
-    steps: list[PlannedStep] = []
-    for _ in range(visits if asked else 0):
-        if hot and soak is not None:
-            short = min(WARM_UP_S, float(soak.parameters["duration_s"]))
-            steps.append(msgspec.structs.replace(soak, parameters={**soak.parameters, "duration_s": short}))
-        steps += [model for check, state in asked if (model := _model(plan, check, state)) is not None]
+    one_visit: list[PlannedStep] = []
+    if soak is not None and any(step.state == "hot" for step in asked):
+        short = min(WARM_UP_S, float(soak.parameters["duration_s"]))
+        one_visit.append(msgspec.structs.replace(soak, parameters={**soak.parameters, "duration_s": short}))
     visit = Counter(step.check for step in plan.steps)
     out = []
-    for step in steps:
+    for step in (one_visit + asked) * visits if asked else ():
         visit[step.check] += 1
         out.append(msgspec.structs.replace(step, visit=visit[step.check], look=number))
     return tuple(out)
 
 
-def _model(plan: Plan, check: str, state: str) -> PlannedStep | None:
-    return next((s for s in plan.steps if (s.check, s.state) == (check, state) and not s.skip), None)
+def _models(plan: Plan, wanted: Sequence[tuple[str, str]]) -> list[PlannedStep]:
+    """The first step of each check, state and set of parameters that is wanted and was not left out."""
+    found: dict[bytes, PlannedStep] = {}
+    for step in plan.steps:
+        if (step.check, step.state) in wanted and not step.skip:
+            found.setdefault(msgspec.json.encode((step.check, step.state, step.parameters)), step)
+    return list(found.values())
 
 
 def estimate_s(plan: Plan, checks: Mapping[str, LoadedCheck], gpus: int) -> float:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gpuaccept.check import SeriesBlock
 from gpuaccept.data import Event, Outcome, PlannedStep, StepRun
 from gpuaccept.run.crew import Performer, StepResult, Stopped, Watch
 from gpuaccept.run.journal import Happened, Journal, Measured
@@ -63,11 +64,16 @@ class Session:
         number = self._number
         watch = Watch(check=self.check, progress=self.observer.progress)
         try:
-            result = self.performer.perform(step, seed, lambda block: self.journal.samples(number, block), watch)
+            result = self.performer.perform(step, seed, lambda block: self._sampled(number, step, block), watch)
         except Stopped as stopped:
             self.ended, self.ended_as = stopped.reason, stopped.outcome
             result = StepResult(performed=None, outcome=stopped.outcome, reason=stopped.reason)
         return self._write(step, result)
+
+    def _sampled(self, number: int, step: PlannedStep, block: SeriesBlock) -> None:
+        """Series belong to the plan's own steps: the soak before a further look only warms the node up."""
+        if step.look == 1:
+            self.journal.samples(number, block)
 
     def _write(self, step: PlannedStep, result: StepResult) -> StepRun:
         performed = result.performed

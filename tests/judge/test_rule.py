@@ -122,19 +122,30 @@ def test_without_pooled_sigma_a_floor_is_an_error() -> None:
 
 
 def test_scatter_in_the_only_look_asks_for_another() -> None:
-    found = by_visit(evidence(), COPY, "gpu/2", 6290.0, 6290.0, 6190.0)
+    found = by_visit(evidence(), COPY, "gpu/2", 6290.0, 6290.0, 6090.0)
     judgement = judge(found)
     assert verdict(judgement, "copy-floor", "gpu/2") == "inconclusive"
     assert look(found, judgement).checks == (("memory_bandwidth", "hot"),)
 
 
+def test_a_heavy_tail_that_is_clear_of_the_limit_asks_for_nothing() -> None:
+    found = by_visit(evidence(), COPY, "gpu/2", 6290.0, 6290.0, 6230.0)  # 3.7 sigma of scatter
+    assert judge(found).decision == "accepted"
+
+
+def test_a_heavy_tail_near_the_limit_asks_for_another_look() -> None:
+    found = by_visit(evidence(), COPY, "gpu/2", 5955.0, 5955.0, 5904.0)
+    judgement = judge(found)
+    assert verdict(judgement, "copy-floor", "gpu/2") == "inconclusive"
+
+
 def test_scatter_in_one_of_two_looks_condemns_nothing() -> None:
-    found = by_visit(evidence(looks=2), COPY, "gpu/2", 6290.0, 6290.0, 6190.0, 6290.0, 6291.0, 6290.0)
+    found = by_visit(evidence(looks=2), COPY, "gpu/2", 6290.0, 6290.0, 6090.0, 6290.0, 6291.0, 6290.0)
     assert judge(found).decision == "accepted"
 
 
 def test_scatter_in_every_look_is_a_finding() -> None:
-    found = by_visit(evidence(looks=3), COPY, "gpu/2", *[6290.0, 6290.0, 6190.0] * 3)
+    found = by_visit(evidence(looks=3), COPY, "gpu/2", *[6290.0, 6290.0, 6090.0] * 3)
     judgement = judge(found)
     assert verdict(judgement, "copy-floor", "gpu/2") == "inconclusive"
     assert look(found, judgement).checks == ()

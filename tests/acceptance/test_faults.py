@@ -1,0 +1,84 @@
+"""Every fault of the catalogue, through the whole pipeline: verdict, cause, action and part; and severity both ways."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuaccept.device.open import Fault, faults
+from gpuaccept.evaluation import names_the_part, run, smallest_severity
+from gpuaccept.profile.load import load_profile
+from gpuaccept.run.loading import load_checks
+
+MODELS = {"mock:hgx-b200": "de-industrial-ai-cloud", "mock:hgx-h100": "hgx-h100"}
+WITH_SEVERITY = [fault for fault in faults() if fault.severity_key]
+SEEDS = range(5)
+
+
+def applicable(device: str) -> list[Fault]:
+    return [fault for fault in faults() if not fault.applies_to or device.removeprefix("mock:") in fault.applies_to]
+
+
+@pytest.mark.parametrize(
+    ("device", "fault"),
+    [(device, fault) for device in MODELS for fault in applicable(device)],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_a_fault_is_found_and_its_part_named(device: str, fault: Fault) -> None:
+    trial = run(load_profile(MODELS[device]), device, seed=1, faults=(fault.name,))
+    found = trial.leading
+
+    assert trial.judgement.decision != "accepted"
+    assert found is not None
+    assert (found.result, found.cause, found.action) == (fault.verdict, fault.cause, fault.action)
+    assert names_the_part(fault, found, device, dict(fault.defaults))
+    assert len(trial.judgement.findings) == 1, [finding.title for finding in trial.judgement.findings]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("fault", WITH_SEVERITY, ids=lambda fault: fault.name)
+def test_a_fault_just_beyond_the_limit_is_not_accepted(fault: Fault, seed: int) -> None:
+    profile = load_profile(MODELS["mock:hgx-b200"])
+    smallest = smallest_severity(fault, profile.profile.cohorts[0], "mock:hgx-b200")
+    assert smallest is not None
+    asked = f"{fault.name}:{fault.severity_key}={1.2 * smallest:.4f}"
+
+    trial = run(profile, "mock:hgx-b200", seed, (asked,))
+
+    assert trial.judgement.decision != "accepted"
+    assert names_the_part(fault, trial.leading, "mock:hgx-b200", dict(fault.defaults))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("fault", WITH_SEVERITY, ids=lambda fault: fault.name)
+def test_a_fault_of_half_that_size_is_not_failed(fault: Fault, seed: int) -> None:
+    profile = load_profile(MODELS["mock:hgx-b200"])
+    smallest = smallest_severity(fault, profile.profile.cohorts[0], "mock:hgx-b200")
+    assert smallest is not None
+    asked = f"{fault.name}:{fault.severity_key}={0.5 * smallest:.4f}"
+
+    trial = run(profile, "mock:hgx-b200", seed, (asked,))
+
+    assert trial.judgement.decision != "rejected"
+
+
+@pytest.mark.parametrize("seed", range(1, 51))
+def test_a_good_node_is_accepted(seed: int) -> None:
+    trial = run(load_profile("de-industrial-ai-cloud"), "mock:hgx-b200", seed)
+
+    assert trial.judgement.decision == "accepted", [finding.title for finding in trial.judgement.findings]
+
+
+def test_every_fault_is_detected_by_a_check_that_says_so() -> None:
+    claimed = {name for one in load_checks().values() for name in one.check.detects}
+
+    assert claimed == {fault.name for fault in faults()}
+
+
+def test_the_catalogue_holds_what_it_must() -> None:
+    assert {fault.name for fault in faults()} >= {
+        "gpu_missing", "gpu_wrong_model", "gpu_fallen_off_bus", "hbm_bandwidth_low", "nvlink_link_down",
+        "nvlink_slow", "nvlink_errors", "nvlink_remote_wrong_type", "p2p_disabled", "fabric_not_ready", "ecc_off",
+        "ecc_uncorrectable", "ecc_corrected_storm", "row_remap_pending", "row_remap_failed",
+        "thermal_interface_bad", "cooling_flow_low", "power_brake", "clock_capped", "power_limit_low",
+        "driver_wrong_version", "memory_alloc_fails", "straggler",
+    }  # fmt: skip
