@@ -20,6 +20,8 @@ from gpuaccept.record.trust import Trust, read_trust
 
 PAGE_LIMIT_BYTES = 64 << 20
 SERIES_FILE = "series.json.gz"
+Series = Literal["match", "differ", "absent"]
+Page = Literal["exact", "differs", "none"]
 EXIT_CODES: dict[Decision, int] = {
     "accepted": errors.EXIT_ACCEPTED,
     "accepted with concession": errors.EXIT_ACCEPTED,
@@ -34,25 +36,26 @@ class Verification(Value, frozen=True, kw_only=True):
     file: str
     valid: bool
     exit_code: int
-    decision: Decision | None
-    reason: str
-    """The judgement's reason for its decision."""
     problems: tuple[str, ...]
     """Why it is not valid."""
-    checked: tuple[str, ...]
-    notes: tuple[str, ...]
+    decision: Decision | None = None
+    """None where the record can't even be read."""
+    reason: str = ""
+    """The judgement's reason for its decision."""
+    checked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """What was not checked, and what else the reader has to know."""
-    signers: tuple[str, ...]
-    series: Literal["match", "differ", "absent"]
-    page: Literal["exact", "differs", "none"]
+    signers: tuple[str, ...] = ()
+    series: Series = "absent"
+    page: Page = "none"
     """`none`: the file is a record, not a page."""
-    simulated: bool
-    certificate_id: str
-    node: str
-    plan: str
-    profile: str
-    profile_sha256: str
-    record_sha256: str
+    simulated: bool = False
+    certificate_id: str = ""
+    node: str = ""
+    plan: str = ""
+    profile: str = ""
+    profile_sha256: str = ""
+    record_sha256: str = ""
     rejudged: Decision | None = None
     """The decision by the profile that the verifier gave."""
     rejudged_by: str = ""
@@ -64,8 +67,8 @@ class _Findings:
     checked: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     signers: list[str] = field(default_factory=list)
-    series: Literal["match", "differ", "absent"] = "absent"
-    page: Literal["exact", "differs", "none"] = "none"
+    series: Series = "absent"
+    page: Page = "none"
 
 
 def verify_path(
@@ -93,7 +96,7 @@ def verify_path(
         page, record = (data, _extract(data)) if _is_page(data) else (None, data)
         opened = envelope.open_record(record)
     except EvidenceError as error:
-        return _unreadable(path, error.fact)
+        return Verification(file=str(path), valid=False, exit_code=errors.EXIT_EVIDENCE, problems=(error.fact,))
     found.checked.append("signature and canonical bytes")
     statement = opened.statement
     evidence = statement.predicate.evidence
@@ -303,27 +306,4 @@ def _verification(
         record_sha256=hashlib.sha256(opened.envelope).hexdigest(),
         rejudged=rejudged.decision if rejudged else None,
         rejudged_by=profile.name if profile else "",
-    )
-
-
-def _unreadable(path: Path, problem: str) -> Verification:
-    return Verification(
-        file=str(path),
-        valid=False,
-        exit_code=errors.EXIT_EVIDENCE,
-        decision=None,
-        reason="",
-        problems=(problem,),
-        checked=(),
-        notes=(),
-        signers=(),
-        series="absent",
-        page="none",
-        simulated=False,
-        certificate_id="",
-        node="",
-        plan="",
-        profile="",
-        profile_sha256="",
-        record_sha256="",
     )
