@@ -58,13 +58,15 @@ def smallest_severity(fault: Fault, cohort: Cohort, device: str) -> float | None
     if fault.name in ("hbm_bandwidth_low", "straggler", "nvlink_slow"):
         return min(_loss_percent(cohort, metric) for metric in _affected(fault.name, cohort))
     if fault.name in ("thermal_interface_bad", "cooling_flow_low"):
-        margin = limits["margin_min"].minimum
+        margin, thermal = limits["margin_min"].minimum, physics.thermal
         assert margin is not None
-        hottest = physics.thermal.maximum_c - margin
-        factor = (hottest - physics.thermal.inlet_c - physics.thermal.inlet_wander_k) / (watts * kelvin_per_watt * odd)
+        # The sensor counts whole K; the inlet may be cool and the contact good on that day.
+        rise = thermal.maximum_c - margin + 1 - (thermal.inlet_c - POWER_95 * thermal.inlet_wander_k)
+        visit = 1 - POWER_95 * physics.noise.thermal_resistance.visit / 100
+        factor = rise / (watts * kelvin_per_watt * odd * visit)
         if fault.name == "thermal_interface_bad":
             return 100 * (factor - 1)
-        return float(100 * (1 - factor ** (-1 / physics.thermal.flow_exponent)))
+        return float(100 * (1 - factor ** (-1 / thermal.flow_exponent)))
     if fault.name == "power_brake":
         assert limits["hw_power_brake_share"].maximum is not None
         return limits["hw_power_brake_share"].maximum

@@ -2,7 +2,8 @@
 """Check a gpuaccept record or certificate with the standard library and openssl alone, sharing no code with gpuaccept.
 
 Usage: verify_independent.py FILE [KEY.pub]. Verifies the DSSE signatures, judges the raw samples again by the rule in
-docs/explanation/decision.md, and compares with the stored judgement. Exit code: 0 accepted, 5 rejected, 3 not decided, 4 not valid or in disagreement, 2 usage.
+docs/explanation/decision.md, and compares with the stored judgement. Exit code: 0 accepted, 5 rejected, 3 not decided,
+4 not valid or in disagreement, 2 usage.
 """
 
 from __future__ import annotations

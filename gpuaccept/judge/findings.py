@@ -25,7 +25,7 @@ class _Item(NamedTuple):
     outcome: Outcome
     miss: Miss
     shared: bool
-    """All GPUs of the node miss this limit."""
+    """The node misses this limit: all of its GPUs do, or half of them in the soak, where they share air and supply."""
     when: int
     """Place of the failure in the run, if there is one: what went wrong first speaks for what followed."""
 
@@ -50,7 +50,8 @@ def _by_part(scope: Scope, outcomes: list[Outcome]) -> dict[str, list[_Item]]:
     for place, outcome in enumerate(outcomes):
         where = {subject: blamed.get(subject, subject) for subject in outcome.misses}
         hit = frozenset().union(*(gpus_of(target) for target in where.values()))
-        shared = hit == everyone and len(everyone) > 1 and not any(">" in target for target in where.values())
+        several = hit == everyone or (_of_soak(outcome) and len(hit) >= max(3, len(everyone) / 2))
+        shared = several and len(everyone) > 1 and not any(">" in target for target in where.values())
         for subject, miss in outcome.misses.items():
             target = NODE if shared else where[subject]
             if subject == NODE and absent and outcome.limit.metric.startswith(COUNTS):
@@ -58,7 +59,27 @@ def _by_part(scope: Scope, outcomes: list[Outcome]) -> dict[str, list[_Item]]:
             groups[target].append(
                 _Item(place, outcome, miss, shared, when[miss.failure] if miss.failure else len(when))
             )
-    return _joined_links(groups)
+    return _heat_first(_joined_links(groups))
+
+
+def _heat_first(groups: dict[str, list[_Item]]) -> dict[str, list[_Item]]:
+    """Where the node as a whole gets too hot or too little power, what its GPUs show hot follows from that."""
+    node = groups.get(NODE, [])
+    if not any(item.shared and _of_soak(item.outcome) and item.miss.result == "fail" for item in node):
+        return groups
+    for target in [target for target in groups if target != NODE]:
+        follows = [item for item in groups[target] if _of_soak(item.outcome) or _is_hot(item.outcome)]
+        node += follows
+        groups[target] = [item for item in groups[target] if item not in follows]
+    return {target: items for target, items in groups.items() if items}
+
+
+def _of_soak(outcome: Outcome) -> bool:
+    return outcome.declared is not None and outcome.declared.reduction is not None
+
+
+def _is_hot(outcome: Outcome) -> bool:
+    return outcome.limit.metric.endswith("_hot")
 
 
 def _blamed_pairs(scope: Scope, outcomes: list[Outcome]) -> dict[str, str]:
@@ -145,13 +166,14 @@ def _trouble(item: _Item) -> str:
     return f"{failure.call} {failure.code}" if failure and failure.call else _check(item)
 
 
-def _weight(item: _Item) -> tuple[int, int, int, int, int, tuple[tuple[int, int | str], ...]]:
+def _weight(item: _Item) -> tuple[int, int, bool, int, int, int, tuple[tuple[int, int | str], ...]]:
     """The leading verdict of a group is the gravest, of the most telling reason, of the most specific cause."""
     telling = {"limit": 0, "not measured": 0, "condition": 2}.get(item.miss.why, 1)
     if item.miss.result == "error" and not is_lost(item.miss):
         telling = 1
     specific = _SPECIFIC[item.outcome.limit.cause]
-    return GRAVITY[item.miss.result], telling, item.when, specific, item.place, order(item.miss.subject)
+    alone = not (item.shared and _of_soak(item.outcome))
+    return GRAVITY[item.miss.result], telling, alone, item.when, specific, item.place, order(item.miss.subject)
 
 
 def _rank(item: _Item) -> int:
