@@ -22,8 +22,9 @@ from gpuaccept.errors import (
     UsageError,
 )
 from gpuaccept.judge import judge, look
+from gpuaccept.profile.digest import digest
 from gpuaccept.profile.lint import lint
-from gpuaccept.profile.load import LoadedProfile, digest
+from gpuaccept.profile.load import LoadedProfile
 from gpuaccept.record import envelope, keys, statement, store
 from gpuaccept.record.ledger import Ledger
 from gpuaccept.record.node_key import node_key

@@ -280,7 +280,7 @@ def _by_profile(evidence: Evidence, profile: Profile) -> Evidence:
 def _verification(
     path: Path, found: _Findings, opened: envelope.Opened, rejudged: Judgement | None, profile: Profile | None
 ) -> Verification:
-    from gpuaccept.profile.load import digest
+    from gpuaccept.profile.digest import digest
 
     predicate = opened.statement.predicate
     evidence = predicate.evidence

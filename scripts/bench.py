@@ -74,9 +74,9 @@ def main() -> None:
 
         record = (folder / "run0" / "record.json").read_bytes()
         page = (folder / "run0" / "certificate.html").read_bytes()
-        payload = open_record(record).payload
-        statement = msgspec.json.decode(payload, type=Statement)
-        judged = call_s(lambda: judge(statement.predicate.evidence))
+        opened = open_record(record)
+        payload = opened.payload
+        judged = call_s(lambda: judge(opened.statement.predicate.evidence))
         line("judge one node", f"{judged * 1e3:.1f} ms", "≤ 4 ms", judged <= 0.004)
         decoder = msgspec.json.Decoder(Statement)
         decoded = call_s(lambda: decoder.decode(payload))

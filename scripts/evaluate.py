@@ -14,7 +14,8 @@ from typing import NamedTuple
 from gpuaccept import __version__
 from gpuaccept.device.open import faults
 from gpuaccept.evaluation import names_the_part, run, smallest_severity
-from gpuaccept.profile.load import digest, load_profile
+from gpuaccept.profile.digest import digest
+from gpuaccept.profile.load import load_profile
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "evaluation.md"
 PROFILE, DEVICE = "de-industrial-ai-cloud", "mock:hgx-b200"

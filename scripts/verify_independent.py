@@ -225,7 +225,7 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
         largest, hours = [max(map(int, x)) for _, x in visits], (visits[-1][0][0] - visits[0][0][0]) / 3600
         if kind == "counted" or largest != sorted(largest) or (kind == "rate" and hours <= 0):
             return [int(one) for one in read] if kind == "counted" else []
-        return [(largest[-1] - largest[0]) / hours if kind == "rate" else largest[-1] - largest[0]]
+        return [(largest[-1] - largest[0]) / (hours if kind == "rate" else 1)]
 
     def met(self, limit: Any, value: Any) -> bool | None:
         if {"minimum", "maximum"} & set(limit):

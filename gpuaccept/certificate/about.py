@@ -12,7 +12,7 @@ from gpuaccept.certificate.lookup import Lookup
 from gpuaccept.certificate.numbers import duration, number, percent, plain
 from gpuaccept.certificate.words import check_title, plural
 from gpuaccept.data import Judged
-from gpuaccept.profile.load import digest as profile_digest
+from gpuaccept.profile.digest import digest as profile_digest
 
 EVENTS = 40
 """Events that are shown; the record holds all."""

@@ -49,7 +49,8 @@ def show(name: str, output: str) -> None:
     """Show a profile (NAME or FILE) as it is applied: every layer merged, each value with where it came from."""
     import msgspec
 
-    from gpuaccept.profile.load import digest, load_profile
+    from gpuaccept.profile.digest import digest
+    from gpuaccept.profile.load import load_profile
     from gpuaccept.profile.show import origins, text
 
     loaded = load_profile(name)
@@ -77,8 +78,9 @@ def check(files: tuple[str, ...], checks_dir: Path | None, output: str) -> None:
     import msgspec
 
     from gpuaccept.errors import EXIT_USAGE, Problem, ProfileError
+    from gpuaccept.profile.digest import digest
     from gpuaccept.profile.lint import lint
-    from gpuaccept.profile.load import digest, load_profile
+    from gpuaccept.profile.load import load_profile
     from gpuaccept.run.loading import declarations, load_checks
 
     checks = load_checks(checks_dir)

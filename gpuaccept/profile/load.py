@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from gpuaccept.data import Cohort, Layer, Profile
 from gpuaccept.errors import ProfileError
@@ -17,7 +13,7 @@ from gpuaccept.profile.layers import Resolver, find, names
 from gpuaccept.reading.convert import Places, convert, in_file_order
 from gpuaccept.reading.yaml import Place
 
-__all__ = ["LoadedProfile", "digest", "load_profile", "names"]
+__all__ = ["LoadedProfile", "load_profile", "names"]
 
 
 @dataclass(frozen=True)
@@ -77,11 +73,6 @@ def load_profile(name_or_path: str) -> LoadedProfile:
     return LoadedProfile(profile, tuple(resolver.layers.values()), places)
 
 
-def digest(profile: Profile) -> str:
-    """sha256 of the profile's canonical JSON: every field in declared order, defaults filled in, map keys sorted."""
-    return hashlib.sha256(msgspec.json.encode(_filled(profile))).hexdigest()
-
-
 def _cohort(form: CohortForm, hardware: str) -> Cohort:
     fields = {name: getattr(form, name) for name in Cohort.__struct_fields__}
     return Cohort(**{**fields, "hardware": hardware})
@@ -104,15 +95,3 @@ def _below_cohort(places: Places) -> Places:
     if "name" in places:
         out["cohorts[0].hardware"] = places["name"]
     return out
-
-
-def _filled(value: Any) -> Any:
-    """Plain values with every default written out, whatever the types leave out in a record."""
-    if isinstance(value, msgspec.Struct):
-        names_ = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
-        return {shown: _filled(getattr(value, name)) for name, shown in names_}
-    if isinstance(value, dict):
-        return {key: _filled(value[key]) for key in sorted(value)}
-    if isinstance(value, tuple | list):
-        return [_filled(item) for item in value]
-    return value

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from profile_samples import HARDWARE, LIMIT, PARAMETERS, declared, write
 
 from gpuaccept.errors import ProfileError
+from gpuaccept.profile.digest import digest
 from gpuaccept.profile.lint import lint
-from gpuaccept.profile.load import digest, load_profile
+from gpuaccept.profile.load import load_profile
 
 SITE = """\
 kind: site
