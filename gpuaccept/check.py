@@ -349,7 +349,7 @@ class Visit:
     """For data patterns: another one in each visit."""
     on_series: Callable[[SeriesBlock], None] = lambda block: None
     failures: list[Failure] = field(default_factory=list)
-    _columns: dict[str, tuple[float, list[str], list[tuple[Scalar, ...]]]] = field(default_factory=dict)
+    _columns: dict[str, tuple[float, dict[str, tuple[Scalar, ...]]]] = field(default_factory=dict)
     _metrics: dict[str, Metric] = field(init=False)
     clock: Callable[[], float] = lambda: 0.0
 
@@ -376,9 +376,12 @@ class Visit:
                 return
         column = self._columns.get(name)
         if column is None:
-            column = self._columns[name] = (self.clock(), [], [])
-        column[1].append(subject)
-        column[2].append(tuple(_encoded(declared.kind, sample) for sample in samples))
+            column = self._columns[name] = (self.clock(), {})
+        if subject in column[1]:
+            raise GpuacceptError(
+                f"check {self.check.name} measured {metric} of {subject} twice in one visit", "give all samples at once"
+            )
+        column[1][subject] = tuple([_encoded(declared.kind, sample) for sample in samples])
 
     def series(self, block: SeriesBlock) -> None:
         """Hand over a block of series samples; names without the check's prefix, subjects as `gpu/3`."""
@@ -403,10 +406,10 @@ class Visit:
                 visit=self.visit,
                 look=self.look,
                 at_s=round(at, 6),
-                subjects=tuple(subjects),
-                samples=tuple(samples),
+                subjects=tuple(measured),
+                samples=tuple(measured.values()),
             )
-            for name, (at, subjects, samples) in self._columns.items()
+            for name, (at, measured) in self._columns.items()
         )
 
 

@@ -43,6 +43,7 @@ from gpuaccept.data.judgement import Verdict as Verdict
 from gpuaccept.data.node import GpuFacts as GpuFacts
 from gpuaccept.data.node import NodeFacts as NodeFacts
 from gpuaccept.data.node import Simulated as Simulated
+from gpuaccept.data.profile import STARS_LIMIT as STARS_LIMIT
 from gpuaccept.data.profile import Cohort as Cohort
 from gpuaccept.data.profile import Deviation as Deviation
 from gpuaccept.data.profile import Layer as Layer

@@ -8,6 +8,9 @@ from msgspec import Meta
 
 from gpuaccept.data.base import Action, Cause, Effect, MetricName, Name, Scalar, Source, Text, Value
 
+STARS_LIMIT = 4
+"""Most stars in a pattern of a limit: matching many of them against hostile text takes for ever."""
+
 
 class Deviation(Value, frozen=True, kw_only=True, rename={"from_": "from"}):
     """A limit relative to the node itself: not farther than `sigmas` pooled sigma_gpu on the bad side of its median."""

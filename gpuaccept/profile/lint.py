@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from gpuaccept.check import gpu_subject, link_subject, pair_subject
-from gpuaccept.data import Cohort, Limit, MetricDeclaration, MetricFacts, PlanSpec, Step
+from gpuaccept.data import STARS_LIMIT, Cohort, Limit, MetricDeclaration, MetricFacts, PlanSpec, Step
 from gpuaccept.errors import Problem
 from gpuaccept.profile.load import LoadedProfile
 from gpuaccept.reading.convert import in_file_order, nearest
@@ -113,6 +113,12 @@ def _conditions(path: str, limit: Limit, declared: Mapping[str, MetricDeclaratio
         yield path, f"{limit.id} has effect valid, but valid_for names no metric that it conditions"
     if limit.effect != "valid" and limit.valid_for:
         yield f"{path}.valid_for", f"only a limit of effect valid conditions others; this one has effect {limit.effect}"
+    for where, pattern in (
+        ("subjects", limit.subjects),
+        *((f"valid_for[{i}]", p) for i, p in enumerate(limit.valid_for)),
+    ):
+        if pattern.count("*") > STARS_LIMIT:
+            yield f"{path}.{where}", f"{pattern!r} has more than {STARS_LIMIT} stars: a verifier refuses it"
     for index, pattern in enumerate(limit.valid_for):
         if not any(_matches(pattern, name) for name in declared):
             yield f"{path}.valid_for[{index}]", f"{pattern!r} matches no metric{nearest(pattern, declared)}"

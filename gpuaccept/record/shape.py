@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from gpuaccept.data import Column, Evidence, MetricDeclaration, Statement
+from gpuaccept.data import STARS_LIMIT, Column, Evidence, MetricDeclaration, Statement
 from gpuaccept.record.envelope import printable
 from gpuaccept.record.statement import certificate_id, predicate_type, subjects
 
@@ -16,9 +16,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 INTEGER = re.compile(r"-?\d{1,40}", re.ASCII)
 SUBJECT = re.compile(r"[A-Za-z0-9/>._:-]{1,80}")
 GPUS_LIMIT = 256
-STARS_LIMIT = 4
-"""Bounds that no real record comes near, so that none can make a verifier run for hours: the judge expands every GPU
-up to the highest index, and matches patterns by trying."""
+"""A bound that no real record comes near: the judge expands every GPU up to the highest index."""
 
 
 def problems(statement: Statement) -> tuple[str, ...]:

@@ -144,6 +144,7 @@ class Bandwidth(msgspec.Struct, frozen=True):
 class Links(msgspec.Struct, frozen=True):
     """Of nvlink."""
 
+    states: bool = True
     copies: bool = True
 
 
