@@ -27,10 +27,10 @@ class Settings(Parameters, frozen=True, kw_only=True):
 
 
 KERNELS: tuple[tuple[str, SweepKernel, str], ...] = (
-    ("read_sm", "read", "Bandwidth of reading device memory, SM kernel"),
-    ("write_sm", "write", "Bandwidth of writing device memory, SM kernel"),
-    ("copy_sm", "copy", "Copy bandwidth of device memory, SM kernel, read and written"),
-    ("triad_sm", "triad", "Triad bandwidth of device memory, SM kernel, read and written"),
+    ("read_sm", "read", "Device memory read, SM kernel"),
+    ("write_sm", "write", "Device memory write, SM kernel"),
+    ("copy_sm", "copy", "Device memory copy, SM kernel, read and written"),
+    ("triad_sm", "triad", "Device memory triad, SM kernel, read and written"),
     ("device_local_copy", "local_copy_ce", "Copy within device memory, copy engine, bytes counted once"),
 )
 DIRECTIONS: tuple[tuple[str, Literal["host_to_device", "device_to_host"], str], ...] = (

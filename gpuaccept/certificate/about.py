@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gpuaccept.certificate import node
 from gpuaccept.certificate.lookup import Lookup
-from gpuaccept.certificate.numbers import duration, number, percent, plain
+from gpuaccept.certificate.numbers import duration, measured_of_planned, number, percent, plain
 from gpuaccept.certificate.words import check_title, plural
 from gpuaccept.data import Judged
 from gpuaccept.profile.digest import digest as profile_digest
@@ -128,7 +128,7 @@ def sure(look: Lookup) -> tuple[Sure, ...]:
         unfinished = f"Started with this key and never ended, so counted as failed: {ledger.unfinished}."
     planned = [c for c in judgement.coverage if c.planned > 0]
     least = min(planned, key=lambda c: c.measured / c.planned, default=None)
-    covered = ", ".join(f"{plain(c.measured)} of {plain(c.planned)} {c.what}" for c in planned[:5])
+    covered = ", ".join(measured_of_planned(c) for c in planned[:5])
     k = plain(cohort.coverage_factor) if cohort else ""
     observed = totals(look).observed
     misses = (
@@ -164,6 +164,25 @@ def sure(look: Lookup) -> tuple[Sure, ...]:
             f"{', '.join(observed[:4])}{' …' if len(observed) > 4 else ''}" if observed else "Shown, never decides.",
         ),
     )
+
+
+def unproven(look: Lookup) -> str:
+    """What an accepted page must not be taken for, in a sentence; section 2 has it in full. Empty on other pages."""
+    if look.judgement.decision not in ("accepted", "accepted with concession"):
+        return ""
+    simulated = "anything about hardware (the run was simulated), " if look.evidence.simulated is not None else ""
+    left_out = len(look.judgement.not_in_plan)
+    partial = f"{plural(left_out, 'required limit')} that this plan does not measure, " if left_out else ""
+    return (
+        f"It does not prove: {simulated}{partial}every memory cell, faults that need longer than this run, cooling on "
+        "a hot day, or anything beyond the GPUs and their links; and root on the node could forge what was read."
+    )
+
+
+def no_acceptance(look: Lookup) -> str:
+    """Says of a plan that is no acceptance that it is none."""
+    plan = look.evidence.plan
+    return "" if plan.acceptance else f"Report of plan {plan.name}: it does not accept the node."
 
 
 def _unlearned(look: Lookup) -> int:

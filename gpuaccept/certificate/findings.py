@@ -13,7 +13,7 @@ from gpuaccept.certificate.words import WHO, plural
 from gpuaccept.data import Cause, Finding, Part, Result
 from gpuaccept.judge import requirement
 
-ALSO = 6
+ALSO = 8
 """Other limits of a part that are written out."""
 DETAILED = 12
 """Findings that are written out; the others stand in the list only."""
@@ -37,6 +37,18 @@ class Map:
     width: int
     height: int
     description: str
+
+
+@dataclass(frozen=True)
+class Also:
+    """Another limit that the same part misses."""
+
+    result: Result
+    label: str
+    metric: str
+    where: str
+    value: Quantity
+    requirement: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,8 @@ class Item:
     advice: tuple[tuple[tuple[str, bool], ...], ...]
     """Sentences of (text, is a command) pieces."""
     evidence: tuple[str, ...]
+    also: tuple[Also, ...]
+    further: str
 
 
 def items(look: Lookup) -> tuple[Item, ...]:
@@ -92,6 +106,7 @@ def pieces(sentence: str) -> tuple[tuple[str, bool], ...]:
 def _item(look: Lookup, nr: int, finding: Finding) -> Item:
     limit, subject = look.limits.get(finding.limit), finding.part.subject
     drawn = results.plot(look, limit, subject) if limit is not None else None
+    also, further = _also(look, finding)
     return Item(
         nr=nr,
         result=finding.result,
@@ -107,13 +122,24 @@ def _item(look: Lookup, nr: int, finding: Finding) -> Item:
         metric=finding.metric,
         plot=drawn[0] if drawn else None,
         strip=tables.strip(look, limit) if limit is not None and drawn is None else None,
-        gist=finding.reason,
+        gist=_gist(look, finding, drawn is not None),
         cause=finding.cause,
         who=WHO[finding.cause],
         action=finding.action,
         advice=tuple(pieces(sentence) for sentence in finding.advice),
         evidence=_evidence(look, finding),
+        also=also,
+        further=further,
     )
+
+
+def _gist(look: Lookup, finding: Finding, drawn: bool) -> str:
+    """What was measured; and the judge's reason, where value and limit beside it don't say the same."""
+    declared, limit = look.declared.get(finding.metric), look.limits.get(finding.limit)
+    if declared is None:
+        return finding.reason
+    plain = drawn and finding.result == "fail" and limit is not None and limit.max_deviation is None
+    return declared.description if plain else f"{declared.description}: {finding.reason}"
 
 
 def _evidence(look: Lookup, finding: Finding) -> tuple[str, ...]:
@@ -134,7 +160,6 @@ def _evidence(look: Lookup, finding: Finding) -> tuple[str, ...]:
     if estimate is not None and metric is not None and metric.kind == "sampled":
         low, high = quantity(estimate.minimum, None, ""), quantity(estimate.maximum, None, finding.unit)
         lines.append(f"{estimate.n} samples in {estimate.visits} visits, lowest {low.value}, highest {high}.")
-    lines += _also(look, finding)
     lines += [
         f"Event at {event.at_s:.1f} s: {event.text}"
         for event in look.evidence.events
@@ -143,24 +168,30 @@ def _evidence(look: Lookup, finding: Finding) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _also(look: Lookup, finding: Finding) -> list[str]:
-    """The other limits that the part misses: measured ones first, the first ALSO of them; the rest are counted."""
-    measured: list[str] = []
-    rest = 0
+def _also(look: Lookup, finding: Finding) -> tuple[tuple[Also, ...], str]:
+    """The other limits that the part misses: measured ones, the first ALSO of them; and how many there are beyond."""
+    shown: list[Also] = []
     for name in finding.also:
         limit = look.limits.get(name)
         verdict = look.missed.get((name, finding.part.subject)) or next(
             (v for (key, _), v in look.missed.items() if key == name), None
         )
-        if limit is None or verdict is None or verdict.value is None or len(measured) == ALSO:
-            rest += 1
+        if limit is None or verdict is None or verdict.value is None or len(shown) == ALSO:
             continue
-        value = quantity(verdict.value, verdict.expanded_uncertainty, limit.unit)
-        where = "" if verdict.subject == finding.part.subject else f" ({words(verdict.subject)})"
-        measured.append(f"Also {verdict.result}: {limit.metric}{where} {value}, limit {requirement(limit)}.")
-    if rest:
-        measured.append(f"{plural(rest, 'further limit')} of the same part not met or not measured: see Results.")
-    return measured
+        declared = look.declared.get(limit.metric)
+        shown.append(
+            Also(
+                verdict.result,
+                declared.description if declared else limit.metric,
+                limit.metric,
+                words(verdict.subject),
+                quantity(verdict.value, verdict.expanded_uncertainty, limit.unit),
+                requirement(limit),
+            )
+        )
+    rest = len(finding.also) - len(shown)
+    text = f"{plural(rest, 'further limit')} of the same part not met or not measured: see Results." if rest else ""
+    return tuple(shown), text
 
 
 def _map(look: Lookup, part: Part) -> Map | None:

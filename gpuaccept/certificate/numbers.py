@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from gpuaccept.certificate.words import visible
-from gpuaccept.data import Scalar
+from gpuaccept.data import Coverage, Scalar
 
 NARROW = "\u202f"
 
@@ -78,6 +78,12 @@ def percent(part: float, whole: float) -> str:
         return "none planned"
     share = math.floor(1000 * min(1.0, part / whole)) / 10
     return f"{plain(share)}{NARROW}%"
+
+
+def measured_of_planned(coverage: Coverage) -> str:
+    """`8 of 8 GPUs`; seconds with their unit behind: `soak of each GPU 1800 of 1800 s`."""
+    counts = f"{plain(coverage.measured)} of {plain(coverage.planned)}"
+    return f"{coverage.what} {counts} s" if coverage.unit == "s" else f"{counts} {coverage.what}"
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -34,8 +34,18 @@ class Row:
     """Number of cells where all pass, so that one drawing serves all such rows; else 0."""
     requirement: str
     source: str
-    reference: str
+    note: int
+    """Number of its reference in the list of sources."""
     counts: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Where limits come from: the number that rows point to, the kind of source, and what the profile says of it."""
+
+    number: int
+    source: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -49,13 +59,26 @@ class Group:
 
 def groups(look: Lookup) -> tuple[Group, ...]:
     """All judged limits, grouped by check, in the profile's order."""
-    known = [judged for judged in look.judgement.judged if judged.limit in look.limits]
-    checks = list(dict.fromkeys(judged.metric.partition(".")[0] for judged in known))
-    known.sort(key=lambda judged: checks.index(judged.metric.partition(".")[0]))
+    known = _in_order(look)
+    numbers = {(one.source, one.text): one.number for one in references(look)}
     return tuple(
-        Group(check_title(check), check, tuple(_row(look, judged) for judged in rows))
+        Group(check_title(check), check, tuple(_row(look, judged, numbers) for judged in rows))
         for check, rows in groupby(known, key=lambda judged: judged.metric.partition(".")[0])
     )
+
+
+def references(look: Lookup) -> tuple[Reference, ...]:
+    """Every source of a judged limit once, numbered in the order of the rows."""
+    limits = (look.limits[judged.limit] for judged in _in_order(look))
+    found = dict.fromkeys((limit.source, limit.reference) for limit in limits)
+    return tuple(Reference(number, source, text) for number, (source, text) in enumerate(found, 1))
+
+
+def _in_order(look: Lookup) -> list[Judged]:
+    """Judged limits by check, checks in the order in which the profile first names them."""
+    known = [judged for judged in look.judgement.judged if judged.limit in look.limits]
+    checks = list(dict.fromkeys(judged.metric.partition(".")[0] for judged in known))
+    return sorted(known, key=lambda judged: checks.index(judged.metric.partition(".")[0]))
 
 
 def plot(look: Lookup, limit: Limit, subject: str, alone: bool = False) -> tuple[charts.Interval, bool] | None:
@@ -73,7 +96,7 @@ def plot(look: Lookup, limit: Limit, subject: str, alone: bool = False) -> tuple
     return charts.interval(at, sign, span, values[subject], u, look.verdict(limit, subject), others), own
 
 
-def _row(look: Lookup, judged: Judged) -> Row:
+def _row(look: Lookup, judged: Judged, numbers: Mapping[tuple[str, str], int]) -> Row:
     limit = look.limits[judged.limit]
     declared = look.declared.get(judged.metric)
     subjects = look.subjects(limit)
@@ -89,17 +112,25 @@ def _row(look: Lookup, judged: Judged) -> Row:
         label=declared.description if declared else judged.metric,
         metric=judged.metric.partition(".")[2],
         effect=judged.effect,
-        worst=quantity(value, estimate.expanded_uncertainty if estimate else None, limit.unit),
-        where=_where(look, limit, subjects, worst, exact=drawn is None),
+        worst=_distinct(look, limit, subjects)
+        if limit.unique and verdict == "pass"
+        else quantity(value, estimate.expanded_uncertainty if estimate else None, limit.unit),
+        where="" if limit.unique and verdict == "pass" else _where(look, limit, subjects, worst, exact=drawn is None),
         plot=drawn[0] if drawn else None,
         own_scale=drawn[1] if drawn else False,
         cells=() if drawn or plain_pass else charts.cells(cells),
         passed=len(cells) if plain_pass else 0,
         requirement=requirement(limit),
         source=limit.source,
-        reference=limit.reference,
+        note=numbers[limit.source, limit.reference],
         counts=counts_of(judged),
     )
+
+
+def _distinct(look: Lookup, limit: Limit, subjects: Sequence[str]) -> Quantity:
+    """Identities that differ as they must: how many, since they stand in the table of identities."""
+    estimates = look.estimates.get(limit.metric, {})
+    return Quantity(f"{len({estimates[s].value for s in subjects if s in estimates})} different", "", "")
 
 
 def _where(look: Lookup, limit: Limit, subjects: Sequence[str], worst: str, exact: bool) -> str:

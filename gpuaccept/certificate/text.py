@@ -6,7 +6,7 @@ import textwrap
 
 import msgspec
 
-from gpuaccept.certificate.numbers import percent, plain, quantity
+from gpuaccept.certificate.numbers import measured_of_planned, percent, quantity
 from gpuaccept.certificate.words import WHO, plural, visible
 from gpuaccept.data import Action, Cause, Coverage, Decision, Finding, Part, Result, Scalar, Statement, Value
 
@@ -157,7 +157,7 @@ def _finding(nr: int, finding: Finding) -> list[str]:
 
 
 def _coverage(coverage: tuple[Coverage, ...]) -> list[str]:
-    parts = [f"{plain(c.measured)} of {plain(c.planned)} {c.what} ({percent(c.measured, c.planned)})" for c in coverage]
+    parts = [f"{measured_of_planned(c)} ({percent(c.measured, c.planned)})" for c in coverage]
     return _wrapped(f"Measured of planned: {', '.join(parts) or 'nothing was planned'}.")
 
 

@@ -32,6 +32,8 @@ class Page:
     decision: str
     seal: Result
     reason: str
+    unproven: str
+    no_acceptance: str
     what: tuple[about.Fact, ...]
     totals: about.Totals
     items: tuple[findings.Item, ...]
@@ -43,6 +45,7 @@ class Page:
     gaps: tuple[bounds.Gap, ...]
     not_in_plan: tuple[str, ...]
     groups: tuple[results.Group, ...]
+    references: tuple[results.Reference, ...]
     frames: tuple[tuple[str, int, Markup], ...]
     cells: tuple[tuple[int, Markup], ...]
     """Cells of one subject, and of all GPUs, where all pass."""
@@ -77,6 +80,8 @@ def page(statement: Statement, envelope: bytes, estimates: Mapping[str, Mapping[
         decision=judgement.decision.capitalize(),
         seal=SEALS[judgement.decision],
         reason=judgement.reason,
+        unproven=about.unproven(look),
+        no_acceptance=about.no_acceptance(look),
         what=about.what(look, digest),
         totals=about.totals(look),
         items=items,
@@ -88,6 +93,7 @@ def page(statement: Statement, envelope: bytes, estimates: Mapping[str, Mapping[
         gaps=bounds.gaps(look),
         not_in_plan=judgement.not_in_plan,
         groups=results.groups(look),
+        references=results.references(look),
         frames=tables.frames(look),
         cells=tuple((n, charts.passes(n)) for n in sorted({1, len(look.gpus()) or 1})),
         loom=node.loom(look),

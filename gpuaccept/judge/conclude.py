@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuaccept.data import Decision, Evidence, Finding, Judged, Judgement, Part, Verdict
+from gpuaccept.data import Decision, Evidence, Finding, Judged, Judgement, Part, Result, Verdict
 from gpuaccept.judge.coverage import coverage
 from gpuaccept.judge.findings import findings
 from gpuaccept.judge.outcome import GRAVITY, Miss, Outcome
@@ -109,21 +109,37 @@ def _decide(evidence: Evidence, required: list[Outcome], found: tuple[Finding, .
     failed = sum(miss.result == "fail" for outcome in required for miss in outcome.misses.values())
     total = sum(len(outcome.subjects) for outcome in required)
     if failed:
-        parts = len({finding.part.subject for finding in found if finding.result == "fail"})
         verb = "requirement is" if failed == 1 else "requirements are"
-        return "rejected", f"{failed} of {total} {verb} measured and not met, on {_count(parts, 'part')}."
+        return "rejected", f"{_leading(found, 'fail')}{failed} of {total} {verb} measured and not met."
     if not evidence.complete:
         return "not decided", f"The run is not complete: {evidence.incomplete_reason or 'its end is missing'}."
     if not required:
         return "not decided", "No required limit of the profile is judged by this plan."
     open_ones = sum(len(outcome.misses) for outcome in required)
     if open_ones:
-        return "not decided", f"{open_ones} of {total} requirements have no verdict of pass or fail."
+        verb = "requirement has" if open_ones == 1 else "requirements have"
+        return "not decided", f"{_leading(found)}{open_ones} of {total} {verb} no verdict of pass or fail."
     return "accepted", f"All {total} requirements of plan {evidence.plan.name} are met."
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+LEADING = 2
+"""Findings that the reason names."""
+
+
+def _leading(found: tuple[Finding, ...], result: Result | None = None) -> str:
+    """`GPU 3 (slot SXM 3): device memory copy is too slow. `; how many more findings there are, if there are."""
+    mine = [finding for finding in found if result is None or finding.result == result]
+    text = "; ".join(_placed(finding) for finding in mine[:LEADING])
+    more = f"; {len(mine) - LEADING} more" if len(mine) > LEADING else ""
+    return f"{text}{more}. " if text else ""
+
+
+def _placed(finding: Finding) -> str:
+    """A finding's title with the slot of its part, at most 150 characters."""
+    name, colon, rest = finding.title.partition(": ")
+    slot = finding.part.slot if finding.part.peer is None else ""
+    title = f"{name} (slot {slot}): {rest}" if slot and colon else finding.title
+    return title if len(title) <= 150 else f"{title[:149]}…"
 
 
 def _judged(outcome: Outcome) -> Judged:

@@ -12,7 +12,7 @@ from gpuaccept.judge.outcome import GRAVITY, Miss, Outcome
 from gpuaccept.judge.parts import MISSING, missing_gpus, part, words
 from gpuaccept.judge.scope import Scope, check_of
 from gpuaccept.judge.subjects import NODE, gpus_of, link_of, order
-from gpuaccept.judge.wording import requirement
+from gpuaccept.judge.wording import requirement, shortfall, subject_matter
 
 COUNTS = "inventory.gpu_count_"
 """Metrics that say how many GPUs there are: too few is about the GPU that is missing."""
@@ -208,24 +208,22 @@ def _finding(scope: Scope, subject: str, items: list[_Item]) -> Finding:
 
 def _title(found: Part, lead: _Item) -> str:
     name = words(found)
-    about = lead.outcome.declared.description if lead.outcome.declared else lead.outcome.limit.metric
-    about = about[:1].lower() + about[1:] if about[1:2].islower() else about
-    about = about.rstrip(".")
+    limit, declared, miss = lead.outcome.limit, lead.outcome.declared, lead.miss
+    about = subject_matter(declared.description) if declared else limit.metric
     if found.name == MISSING:
         return "A GPU is missing" + (f" from slot {found.slot}" if found.slot else "")
-    if lead.miss.why == "not measured" and is_lost(lead.miss):
+    if miss.why == "not measured" and is_lost(miss):
         return f"{name} was lost during the run"
-    ending = {
-        "limit": "does not meet its limit",
-        "guard": "is too near to its limit to tell",
-        "scatter": "scatters from visit to visit",
-        "fresh look": "stands out from the node and has to be measured again",
-        "condition": "does not count",
-        "not measured": "could not be measured",
-        "skipped": "was left out",
-    }[lead.miss.why]
-    name = name[:1].upper() + name[1:]
-    return f"{name}: {about} {ending}"
+    what = {
+        "limit": shortfall(declared, limit, miss.value),
+        "guard": f"{about} is too near to its limit to tell",
+        "scatter": f"{about} scatters from visit to visit",
+        "fresh look": f"{about} stands out from the node and has to be measured again",
+        "condition": f"{about} does not count",
+        "not measured": f"{about} could not be measured",
+        "skipped": f"{check_of(limit.metric)} was left out",
+    }[miss.why]
+    return f"{name[:1].upper()}{name[1:]}: {what}"
 
 
 def _reason(lead: _Item, named: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuaccept.data import Limit, Scalar
+from gpuaccept.data import Limit, MetricDeclaration, Scalar
 
 
 def number(value: Scalar | None) -> str:
@@ -33,3 +33,34 @@ def requirement(limit: Limit) -> str:
     if limit.max_deviation is not None:
         return f"within {number(limit.max_deviation.sigmas)} σ of the node's median"
     return "the same everywhere" if limit.uniform else "different everywhere"
+
+
+def subject_matter(description: str) -> str:
+    """What a description is about, to stand within a sentence: no detail after its first comma, colon or bracket."""
+    about = description
+    for mark in (", ", ": ", " ("):
+        about = about.partition(mark)[0]
+    about = about.rstrip(".")
+    return about[:1].lower() + about[1:] if about[1:2].islower() else about
+
+
+def shortfall(declared: MetricDeclaration | None, limit: Limit, value: Scalar | None) -> str:
+    """In plain words what is wrong with a value that misses its limit: `device memory copy is too slow`."""
+    about = subject_matter(declared.description) if declared else limit.metric
+    kind = declared.kind if declared else "read"
+    if limit.max_deviation is not None:
+        return f"{about} is out of line with the node"
+    if limit.uniform or limit.unique:
+        return f"{about} is {'not the same everywhere' if limit.uniform else 'not different everywhere'}"
+    bound = next((v for v in (limit.minimum, limit.maximum, limit.equals) if v is not None), None)
+    if isinstance(value, str) or not isinstance(bound, float | int) or value is None:
+        wanted = f"not {number(bound)}" if bound is not None else "which is not allowed"
+        return f"{about} is {number(value)}, {wanted}"
+    if declared is not None and "(1 yes" in declared.description:
+        return about if value else f"no {about}"
+    less = value < bound
+    if kind in ("counted", "difference", "rate") and limit.unit:
+        return f"too {'few' if less else 'many'} {about}"
+    if kind == "sampled" and limit.unit.endswith("/s"):
+        return f"{about} is too {'slow' if less else 'fast'}"
+    return f"{about} is too {'low' if less else 'high'}"
