@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check bench schema clean
+.PHONY: help demo test check bench evaluate clean
 
 help:
 	@echo "make demo   accept a simulated node; leaves demo/certificate.html"
 	@echo "make test   run all tests (sets itself up)"
 	@echo "make check  ruff, mypy, import-linter"
+	@echo "make evaluate  good nodes and faults by the hundred, in simulation; writes docs/reference/evaluation.md"
 	@echo "make bench  timings, as ratios against a floor"
 
 demo: $(VENV)/.run
@@ -24,6 +25,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+evaluate: $(VENV)/.dev
+	$(BIN)/python scripts/evaluate.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python scripts/bench.py
