@@ -18,6 +18,8 @@ from gpuaccept.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOT_DECIDED,
     EXIT_REJECTED,
+    DeviceUnavailable,
+    Interrupted,
     ProfileError,
     UsageError,
 )
@@ -110,7 +112,8 @@ def run_node(
 ) -> Accepted:
     """Measure one node, judge it, sign the record, render the certificate, and write them to `request.out`.
 
-    Raises UsageError and ProfileError before anything is measured, DeviceUnavailable where nothing can be.
+    Raises UsageError and ProfileError before anything is measured, DeviceUnavailable where nothing can be, and
+    Interrupted where somebody stops the run before the device is open.
     """
     ambient = ambient or Ambient()
     with _opened(request, ambient, observer, clock) as run:
@@ -239,10 +242,13 @@ def _opened(request: Request, ambient: Ambient, observer: Observer | None, clock
         signing = _signing(request, opened, ambient)
         journal = Journal(request.out / "journal.jsonl" if request.out is not None else None)
         yield _Run(request, ambient, observer or Observer(), clock, checks, performer, opened, signing, journal)
+    except Stopped as stopped:  # a run that is going on stops by itself, with a record
+        error = Interrupted if stopped.outcome == "interrupted" else DeviceUnavailable
+        raise error(f"{stopped.reason}, before the device was open", "nothing was measured") from stopped
     finally:
+        performer.close()
         if journal is not None:
             journal.close()
-        performer.close()
 
 
 def _look_again(session: Session, journal: Journal, looks: int, visits: int, observer: Observer) -> None:

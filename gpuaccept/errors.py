@@ -3,7 +3,8 @@
 GpuacceptError
 ├── UsageError            2   a command line or file that the user can correct
 │   └── ProfileError      2   all problems of a profile, each with file:line:column
-├── DeviceUnavailable     3   no driver, no GPU, no permission
+├── DeviceUnavailable     3   no driver, no GPU, no permission, no time
+├── Interrupted         130   stopped before anything was measured
 ├── EvidenceError         4   a record or page that is not what it claims to be
 └── DeviceError           -   one call of one device failed: becomes a measurement that was not made
 """
@@ -68,6 +69,12 @@ class DeviceUnavailable(GpuacceptError):
     """Nothing can be measured on this machine as it is."""
 
     exit_code = EXIT_NOT_DECIDED
+
+
+class Interrupted(GpuacceptError):
+    """A run was stopped before anything was measured: there is nothing to leave a record of."""
+
+    exit_code = EXIT_INTERRUPTED
 
 
 class EvidenceError(GpuacceptError):

@@ -69,15 +69,14 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line; every error becomes a sentence and an exit code."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="gpuaccept", standalone_mode=False)
     except click.exceptions.Abort:
         code = _complain("interrupted", EXIT_INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        code = EXIT_USAGE
     except click.UsageError as error:
-        where = (
-            f"gpuaccept {error.ctx.command_path.split(' ', 1)[1]}"
-            if error.ctx and " " in error.ctx.command_path
-            else "gpuaccept"
-        )
+        where = error.ctx.command_path if error.ctx else "gpuaccept"
         code = _complain(f"{error.format_message()}\n  `{where} --help` lists what it takes", EXIT_USAGE)
     except click.ClickException as error:
         code = _complain(error.format_message(), EXIT_USAGE)

@@ -69,7 +69,7 @@ def run(
         only=only,
         skip=skip,
         out=out or Path(f"gpuaccept-{_node_name(device, ambient)}-{ambient.utc().replace(':', '')}"),
-        deadline_s=seconds(deadline, "--deadline") if deadline else None,
+        deadline_s=seconds(deadline, "--deadline") if deadline is not None else None,
         checks_dir=checks_dir,
         key=key,
     )

@@ -199,7 +199,7 @@ def find(name_or_path: str, beside: Path | None = None, shown_beside: str = "") 
             return Source(path, f"profiles/{folder}/{path.name}")
     known = ", ".join(names())
     said = f"no profile of this name comes with gpuaccept{nearest(name_or_path, names())}"
-    said += f" Known: {known}. A file is named with a / or .yaml"
+    said += f"; known: {known}; a file is named with a / or .yaml"
     raise ProfileError((Problem(file=repr(name_or_path[:80]), line=0, column=0, path="", text=said),))
 
 

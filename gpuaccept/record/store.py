@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from gpuaccept.errors import UsageError
+from gpuaccept.errors import GpuacceptError, UsageError
 
 
 def write_new(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write files of a result directory, in order; refuses all where one exists. Raises UsageError."""
+    """Write files of a result directory, in order; refuses all where one exists. Raises UsageError, GpuacceptError."""
     for name in files:
         if (directory / name).exists():
             raise UsageError(f"{directory / name} is there already", "name another directory with --out")
@@ -19,7 +19,7 @@ def write_new(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write a file beside `path`, force it to disk, and put it in the place of `path`. Raises UsageError."""
+    """Write a file beside `path`, force it to disk, and put it in the place of `path`. Raises GpuacceptError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
@@ -31,8 +31,8 @@ def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
         sync_directory(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise UsageError(
-            f"{path} can't be written: {error.strerror}", "what was measured is in the journal: see --resume"
+        raise GpuacceptError(
+            f"{path} can't be written: {error.strerror}", "what was measured is in journal.jsonl; free some space"
         ) from error
 
 

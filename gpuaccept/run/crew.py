@@ -140,10 +140,11 @@ class Crew:
         watch = Watch(check=check)
         self._holder = self._start(None)
         first = self._start(None) if self._traits.one_worker else None
+        if first is not None:
+            self._workers["node"] = first
         opened = self._opened(self._holder, watch)
         self._gpus, self._origin, self._clock = opened.gpus, opened.now_s, opened.now_s
         if first is not None:
-            self._workers["node"] = first
             self._opened(first, watch)
         return opened
 

@@ -137,6 +137,7 @@ class Journal:
                 data = data[os.write(self._fd, data) :]
             os.fsync(self._fd)
         except OSError as error:
+            self._waiting = [data]  # a line that is half on disk goes on where it broke off
             raise GpuacceptError(
                 f"{self._path}: {error.strerror}; what was measured until now is in the journal",
                 "free some space, then run again",

@@ -73,7 +73,7 @@ def _folder(folder: Path) -> list[LoadedCheck]:
 def _file(package: str, path: Path) -> LoadedCheck:
     try:
         module = importlib.import_module(f"{package}.{path.stem}")
-    except Exception as error:  # any exception of a site's own file must be named with that file
+    except (Exception, SystemExit) as error:  # any exception of a site's own file must be named with that file
         raise UsageError(
             f"{path}: can't be loaded as a check: {type(error).__name__}: {error}",
             "run `python FILE` to see where; docs/how-to/write-a-check.md has a working example",

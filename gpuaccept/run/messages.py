@@ -109,9 +109,11 @@ class PulseBoard:
         return count, at, None if gpu < 0 else gpu, call.rstrip(b"\0").decode(errors="replace")
 
     def close(self) -> None:
-        """Unmap and close."""
+        """Unmap and close; a second time does nothing."""
         self._map.close()
-        os.close(self.fd)
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
 
 def process_state(pid: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuaccept.errors import UsageError
+from gpuaccept.errors import GpuacceptError, UsageError
 from gpuaccept.record import store
 
 
@@ -30,6 +30,6 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UsageError, match="No space left"):
+    with pytest.raises(GpuacceptError, match="No space left"):
         store.replace(tmp_path / "a", b"new")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"old")]

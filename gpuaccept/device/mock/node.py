@@ -84,7 +84,9 @@ class MockNode(Machine):
     def ecc(self, gpu: int) -> EccCounters:
         """ECC and row-remapping state of one GPU."""
         place = self.place(gpu, "ecc", "nvmlDeviceGetMemoryErrorCounter")
-        return registers.ecc(self.world, self.seed, place, self.time_s, self.holds)
+        counters = registers.ecc(self.world, self.seed, place, self.time_s, self.holds)
+        self.pass_time(CALL_S)  # two readings are never at one time: a rate is judged between them
+        return counters
 
     def links(self, gpu: int) -> tuple[Link, ...]:
         """All NVLinks of one GPU."""

@@ -14,6 +14,8 @@ from gpuaccept.device.mock.model import Deviation, HardwareModel, Scenario
 from gpuaccept.device.mock.world import problems
 from gpuaccept.errors import Problem, ProfileError, UsageError
 from gpuaccept.reading import read_text
+from gpuaccept.reading.convert import Places, convert
+from gpuaccept.reading.yaml import parse
 
 _MODEL = re.compile(rb"^kind:\s*model\b", re.MULTILINE)
 LIMIT_BYTES = 1 << 20
@@ -69,31 +71,30 @@ def _stamp(path: Path) -> tuple[Path, int, int]:
 
 @lru_cache(maxsize=64)
 def _load(name: str, path: Path, time_ns: int, size: int, faults: tuple[str, ...], seed: int) -> Simulation:
-    model, scenario, digest = _read(path, time_ns, size)
-    file = str(path)
+    model, scenario, places, digest = _read(path, time_ns, size)
     all_faults = scenario.faults + faults
-    found = problems(scenario.set, model, file) if scenario.set else []
+    found = problems(scenario.set, model, str(path)) if scenario.set else []
     if found:
-        raise ProfileError(tuple(found))
+        raise ProfileError(tuple(places[one.path].problem(one.path, one.text) for one in found))
     deviations = scenario.set + expand(all_faults, model).deviations
     return Simulation(name, model, deviations, all_faults, seed or scenario.seed, digest)
 
 
 @lru_cache(maxsize=16)
-def _read(path: Path, time_ns: int, size: int) -> tuple[HardwareModel, Scenario, str]:
-    """A model alone, or a scenario and its model."""
+def _read(path: Path, time_ns: int, size: int) -> tuple[HardwareModel, Scenario, Places, str]:
+    """A model alone, or a scenario and its model; and where each part of the scenario was written."""
     data = _bytes(path)
     if _MODEL.search(data):
-        return _model(path, data), Scenario(hardware=path.stem), hashlib.sha256(data).hexdigest()
-    scenario = read_text(_text(data, path), str(path), Scenario)
+        return _model(path, data), Scenario(hardware=path.stem), {}, hashlib.sha256(data).hexdigest()
+    scenario, places = convert(parse(_text(data, path), str(path)), Scenario)
     try:
         under = find(scenario.hardware)
     except UsageError as error:
-        raise ProfileError((Problem(str(path), 0, 0, "hardware", error.fact),)) from None
+        raise ProfileError((places["hardware"].problem("hardware", error.fact),)) from None
     below = _bytes(under)
     if not _MODEL.search(below):
-        raise ProfileError((Problem(str(path), 0, 0, "hardware", f"{scenario.hardware} is not a hardware model"),))
-    return _model(under, below), scenario, hashlib.sha256(data + b"\0" + below).hexdigest()
+        raise ProfileError((places["hardware"].problem("hardware", f"{scenario.hardware} is not a hardware model"),))
+    return _model(under, below), scenario, places, hashlib.sha256(data + b"\0" + below).hexdigest()
 
 
 def _model(path: Path, data: bytes) -> HardwareModel:
