@@ -6,6 +6,7 @@ import importlib
 import re
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from gpuaccept.profile.load import load_profile
 from gpuaccept.record import envelope, statement, trust
 from gpuaccept.record.envelope import open_record
 from gpuaccept.record.keys import public_key, throwaway
+from gpuaccept.run.journal import AnyEntry
 
 RECORD = (DOCS / "reference" / "record.md").read_text(encoding="utf-8")
 CHANGES = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -88,6 +90,14 @@ def test_the_record_page_names_the_constants_of_the_code() -> None:
     assert f"`{envelope.PAYLOAD_TYPE}`" in RECORD
     assert f"`{statement.RECORD}`, or `{statement.SIMULATED_RECORD}`" in RECORD
     assert statement.SIMULATED_RECORD in SIMULATION
+
+
+def test_the_record_page_names_every_kind_of_journal_entry() -> None:
+    section = RECORD.split("## Journal")[1]
+
+    assert {kind.__struct_config__.tag for kind in get_args(AnyEntry)} == set(
+        re.findall(r"`([a-z]+)`", section.split("(key `entry`):")[1])
+    )
 
 
 def test_numbers_and_text_have_the_form_that_the_record_page_says() -> None:

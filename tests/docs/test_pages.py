@@ -10,7 +10,8 @@ from docs_pages import DOCS, PAGES, ROOT, blocks, shown
 
 _LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
 _MENTIONED = re.compile(r"`((?:docs|scripts|profiles|checks|gpuaccept|tests|templates)/[\w./-]+\.\w+)`")
-_MACHINE = re.compile(r"/(?:work|root|tmp|farm|build|mnt)/|/home/\w")
+_HERE = [re.escape(f"{folder}/") for folder in (ROOT, ROOT.parent, Path.home()) if len(folder.parts) > 1]
+_MACHINE = re.compile("|".join([*_HERE, r"/(?:root|tmp|mnt)/", r"/(?:home|Users)/\w"]))
 
 
 def _prose(page: Path) -> str:
