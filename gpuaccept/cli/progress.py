@@ -70,14 +70,14 @@ class LiveTable(Observer):
         from rich.console import Console
         from rich.live import Live
 
-        self._console = Console(stderr=True, highlight=False)
-        self._live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._table)
         self._rows: dict[str, dict[str, object]] = {}
         self._title = "opening the GPUs"
         self._now = ""
         self._number = 0
         self._total = 0
         self._began = time.monotonic()
+        console = Console(stderr=True, highlight=False)  # asks for the table at once: the rest has to be there
+        self._live = Live(console=console, refresh_per_second=8, transient=True, get_renderable=self._table)
         self._live.start()
 
     def stop(self) -> None:
@@ -105,11 +105,12 @@ class LiveTable(Observer):
         self._title = safe(f"look {number}: {what} can't be decided yet")
 
     def _table(self) -> RenderableType:
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
         styles = {"measuring": "bold cyan", "completed": "green", "skipped": "dim"}
-        table = Table(title=Text(self._title), title_justify="left", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
         for name in ("check", "visits", "not measured", "now"):
             table.add_column(name, justify="left")
         for name, row in self._rows.items():
@@ -119,6 +120,5 @@ class LiveTable(Observer):
                 name, str(row["visits"]), Text(missing, "red"), Text(outcome, styles.get(outcome, "bold yellow"))
             )
         spent = duration(time.monotonic() - self._began)
-        table.caption = Text(f"step {self._number} of {self._total} · {spent} · {self._now}")
-        table.caption_justify = "left"
-        return table
+        now = Text(f"step {self._number} of {self._total} · {spent} · {self._now}", "dim")
+        return Group(Text(self._title, "bold"), table, now)

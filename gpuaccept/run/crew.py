@@ -51,10 +51,14 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Watch:
-    """What a run looks at while it waits: `check` raises Stopped; `progress` is told what is being called."""
+    """What a run looks at while it waits: `check` raises Stopped; `progress` is told what is being called.
+
+    `again` is told when the step starts anew after a hang: series that it gave until then do not count.
+    """
 
     check: Callable[[], None] = lambda: None
     progress: Callable[[int | None, str], None] = lambda gpu, call: None
+    again: Callable[[], None] = lambda: None
 
 
 class Performer(Protocol):
@@ -224,6 +228,7 @@ class Crew:
                     del busy[name]
                     again = self._hung(name, worker, step, out)
                     if again:
+                        watch.again()
                         retry = self._round([name], step, seed, on_series, watch)
                         out.parts += retry.parts
                         out.failures += retry.failures

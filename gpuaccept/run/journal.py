@@ -67,6 +67,12 @@ class Samples(Entry, frozen=True, kw_only=True, tag="samples"):
     blocks: tuple[tuple[str, str, tuple[float, ...], tuple[float, ...]], ...]
 
 
+class Again(Entry, frozen=True, kw_only=True, tag="again"):
+    """A step is measured anew on the GPUs that are left: samples that it gave until here do not count."""
+
+    step: int
+
+
 class Happened(Entry, frozen=True, kw_only=True, tag="happened"):
     """An event."""
 
@@ -87,7 +93,7 @@ class End(Entry, frozen=True, kw_only=True, tag="end"):
     reason: str
 
 
-AnyEntry = Begin | Measured | Samples | Happened | More | End
+AnyEntry = Begin | Measured | Samples | Again | Happened | More | End
 _decoder = msgspec.json.Decoder(AnyEntry)
 
 
@@ -188,6 +194,8 @@ def fold(
             columns += entry.columns
         elif isinstance(entry, Samples):
             blocks.append(entry)
+        elif isinstance(entry, Again):
+            blocks = [block for block in blocks if block.step != entry.step]
         elif isinstance(entry, Happened):
             events.append(entry.event)
         elif isinstance(entry, More) and plan is not None:

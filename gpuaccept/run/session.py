@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gpuaccept.check import SeriesBlock
 from gpuaccept.data import Event, Outcome, PlannedStep, StepRun
 from gpuaccept.run.crew import Performer, StepResult, Stopped, Watch
-from gpuaccept.run.journal import Happened, Journal, Measured
+from gpuaccept.run.journal import Again, Happened, Journal, Measured
 
 
 class Observer:
@@ -62,7 +62,11 @@ class Session:
             return self._write(step, StepResult(performed=None, outcome="not_reached", reason=self.ended))
         seed = int.from_bytes(hashlib.sha256(f"{self.run_id} {self._number}".encode()).digest()[:4], "big")
         number = self._number
-        watch = Watch(check=self.check, progress=self.observer.progress)
+        watch = Watch(
+            check=self.check,
+            progress=self.observer.progress,
+            again=lambda: self.journal.append(Again(step=number)),
+        )
         try:
             result = self.performer.perform(step, seed, lambda block: self._sampled(number, step, block), watch)
         except Stopped as stopped:

@@ -266,6 +266,7 @@ class MockNode(Machine):
         for gpu in gpus:
             ends[gpu] = registers.answering(self.world, self.places[gpu], at, self.holds) if self.guarded else len(at)
             if self.guarded and self.flag("call.hang", self.places[gpu]):
+                self.pulse(gpu, "sensors")
                 hang()
         if self._bank is None:
             from gpuaccept.device.mock.sensors import SensorBank
