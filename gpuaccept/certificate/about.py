@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gpuaccept.certificate import node
 from gpuaccept.certificate.lookup import Lookup
@@ -18,8 +19,7 @@ EVENTS = 40
 """Events that are shown; the record holds all."""
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """A label and what stands beside it; `code` marks identifiers, which are set apart."""
 
     label: str
@@ -28,8 +28,7 @@ class Fact:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Sure:
+class Sure(Struct, frozen=True):
     """One of the figures that say how sure the verdict is."""
 
     label: str
@@ -37,8 +36,7 @@ class Sure:
     note: str
 
 
-@dataclass(frozen=True)
-class StepRow:
+class StepRow(Struct, frozen=True):
     """Visits of one check in one state, as they were carried out."""
 
     step: str
@@ -48,16 +46,14 @@ class StepRow:
     took: str
 
 
-@dataclass(frozen=True)
-class SignerRow:
+class SignerRow(Struct, frozen=True):
     """One key that signed. The page doesn't say whose it is: that is in the verifier's trust file."""
 
     role: str
     key: str
 
 
-@dataclass(frozen=True)
-class Totals:
+class Totals(Struct, frozen=True):
     """Required verdicts by result."""
 
     required: int
@@ -93,6 +89,7 @@ def simulated(look: Lookup) -> str:
 
 
 def what(look: Lookup, digest: str) -> tuple[Fact, ...]:
+    """What was measured, when, and what it was judged by."""
     evidence, profile = look.evidence, look.evidence.profile
     serial = f"serial {evidence.node.serial}" if evidence.node.serial else "serial not known"
     facts = [
@@ -124,7 +121,9 @@ def sure(look: Lookup) -> tuple[Sure, ...]:
         )
     kept = "" if ledger.persistent else " The ledger lies where it may not outlive a reboot."
     unfinished = "Every earlier run with this key has an end."
-    if ledger.unfinished:
+    if simulated:
+        unfinished, kept = "A simulated run stands in no ledger: a thrown-away key counts nothing.", ""
+    elif ledger.unfinished:
         unfinished = f"Started with this key and never ended, so counted as failed: {ledger.unfinished}."
     planned = [c for c in judgement.coverage if c.planned > 0]
     least = min(planned, key=lambda c: c.measured / c.planned, default=None)
@@ -315,6 +314,8 @@ def signers(look: Lookup) -> tuple[SignerRow, ...]:
 
 def ledger(look: Lookup) -> tuple[Fact, ...]:
     """Where this run stands among all that were started with its key."""
+    if look.evidence.simulated is not None:
+        return (Fact("Ledger", "none: a simulated run is no run of a node"),)
     ledger = look.predicate.ledger
     return (
         Fact("This run", f"number {ledger.number} of {ledger.started} started with this key"),

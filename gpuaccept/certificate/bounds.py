@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from statistics import median
+
+from msgspec import Struct
 
 from gpuaccept.certificate.lookup import Lookup, words
 from gpuaccept.certificate.numbers import duration, number, plain
 from gpuaccept.certificate.words import plural
 from gpuaccept.data import Evidence
+from gpuaccept.judge.subjects import order
 
 SHOWN = 12
 """Measurements that could not be made, shown one by one; the rest are counted."""
@@ -21,8 +23,7 @@ ABSOLUTE = (
 )
 
 
-@dataclass(frozen=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """Something that could be there, how much of it, and why that is not known better."""
 
     what: str
@@ -30,8 +31,7 @@ class Bound:
     why: str
 
 
-@dataclass(frozen=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Something that was planned and not measured."""
 
     what: str
@@ -152,16 +152,23 @@ def _loss(look: Lookup) -> tuple[Bound, ...]:
 
 
 def _failures(look: Lookup) -> list[Gap]:
-    """Measurements that could not be made, those on which a limit stands first; the same ones are counted."""
-    found = [(f.metric, f.reason, f.subject) for run in look.evidence.steps for f in run.failures]
-    times = Counter((metric, reason) for metric, reason, _ in found)
-    first = {(metric, reason): subject for metric, reason, subject in reversed(found)}
+    """Measurements that could not be made, by check and reason, those on which a limit stands first."""
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for run in look.evidence.steps:
+        for failure in run.failures:
+            found.setdefault((run.check, failure.reason), []).append((failure.metric, failure.subject))
     limited = {limit.metric for limit in look.limits.values()}
-    ordered = sorted(times.items(), key=lambda item: not (item[0][0] in limited or item[0][0].endswith(".*")))
-    return [
-        Gap(metric, words(first[metric, reason]) + (f", {plain(count)} times in all" if count > 1 else ""), reason)
-        for (metric, reason), count in ordered
-    ]
+    ordered = sorted(
+        found.items(), key=lambda item: not any(metric in limited or metric.endswith(".*") for metric, _ in item[1])
+    )
+    out = []
+    for (check, reason), parts in ordered:
+        metrics, subjects = sorted({metric for metric, _ in parts}), sorted({s for _, s in parts}, key=order)
+        what = metrics[0] if len(metrics) == 1 else f"{check}, {len(metrics)} metrics"
+        where = words(subjects[0]) + (f" and {len(subjects) - 1} more" if len(subjects) > 1 else "")
+        times = f", {plain(len(parts))} times in all" if len(parts) > 1 else ""
+        out.append(Gap(what, f"{where}{times}", reason))
+    return out
 
 
 def _unreached(evidence: Evidence) -> list[tuple[tuple[str, str], int]]:

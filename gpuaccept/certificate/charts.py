@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
 from markupsafe import Markup
+from msgspec import Struct
 
 from gpuaccept import series
 from gpuaccept.data import Result, SeriesSummary
@@ -28,8 +28,7 @@ HEIGHT = 200
 """Height of the box of a band; the page shows it about 84 pixels high."""
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """One metric against its limit, in a box 1000 wide and 24 high: y, its U, and ticks of the other subjects."""
 
     at: Markup
@@ -38,8 +37,7 @@ class Interval:
     verdict: Result
 
 
-@dataclass(frozen=True)
-class Band:
+class Band(Struct, frozen=True):
     """Lowest to highest of a series over GPUs, the middle of it, and the extremes, in a box `width` by HEIGHT."""
 
     width: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import median
+
+from msgspec import Struct
 
 from gpuaccept.certificate import charts, results, tables
 from gpuaccept.certificate.lookup import Lookup, words
@@ -19,8 +20,7 @@ DETAILED = 12
 """Findings that are written out; the others stand in the list only."""
 
 
-@dataclass(frozen=True)
-class Spot:
+class Spot(Struct, frozen=True):
     """One place of the board in the small map beside a finding."""
 
     x: int
@@ -29,8 +29,7 @@ class Spot:
     here: bool
 
 
-@dataclass(frozen=True)
-class Map:
+class Map(Struct, frozen=True):
     """Where the part sits."""
 
     spots: tuple[Spot, ...]
@@ -39,8 +38,7 @@ class Map:
     description: str
 
 
-@dataclass(frozen=True)
-class Also:
+class Also(Struct, frozen=True):
     """Another limit that the same part misses."""
 
     result: Result
@@ -51,8 +49,7 @@ class Also:
     requirement: str
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(Struct, frozen=True):
     """One finding as the sheet shows it. `part` is label -> text; `codes` says which of them are identifiers."""
 
     nr: int
@@ -153,10 +150,9 @@ def _evidence(look: Lookup, finding: Finding) -> tuple[str, ...]:
         middle = median(rest)
         kind = {"gpu": "GPUs", "link": "links", "pair": "pairs"}.get(metric.subject if metric else "", "subjects")
         text = quantity(middle, None, finding.unit)
-        lines.append(
-            f"Median of the other {len(rest)} {kind}: {text}"
-            + f"; this one is {number(100 * (own - middle) / abs(middle), 1)} % off it."
-        )
+        percent = 100 * (own - middle) / abs(middle)
+        side = f"{number(abs(percent), 1)} % {'below' if percent < 0 else 'above'} it" if percent else "the same"
+        lines.append(f"Median of the other {len(rest)} {kind}: {text}; this one is {side}.")
     if estimate is not None and metric is not None and metric.kind == "sampled":
         low, high = quantity(estimate.minimum, None, ""), quantity(estimate.maximum, None, finding.unit)
         lines.append(f"{estimate.n} samples in {estimate.visits} visits, lowest {low.value}, highest {high}.")

@@ -8,13 +8,12 @@ import hashlib
 import re
 from functools import cache
 
-import jinja2
 from markupsafe import Markup
 
 from gpuaccept.bundled import bundled
 from gpuaccept.certificate.findings import DETAILED
+from gpuaccept.certificate.templates import environment
 from gpuaccept.certificate.view import Page, page
-from gpuaccept.certificate.words import visible
 from gpuaccept.data import Statement
 from gpuaccept.errors import EvidenceError
 from gpuaccept.judge import estimates
@@ -36,7 +35,7 @@ def render(statement: Statement, envelope: bytes) -> bytes:
     view = page(statement, envelope, estimates(statement.predicate.evidence))
     style, paper = _style(), _paper(view)
     text = (
-        _environment()
+        environment()
         .get_template("certificate.html.j2")
         .render(
             p=view,
@@ -80,33 +79,6 @@ def extract(data: bytes) -> tuple[bytes, str, str]:
         raise EvidenceError("the page does not name one template and language", "ask its sender for record.json")
     template, language = metas[0]
     return envelope, template.decode("ascii"), language.decode("ascii")
-
-
-def _shown(value: object) -> object:
-    """What an expression in a template may print: text made safe, whole numbers, and what charts drew."""
-    if isinstance(value, Markup):
-        return value
-    if isinstance(value, str):
-        return visible(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, jinja2.Undefined):
-        return value
-    raise TypeError(f"a template prints {type(value).__name__}: views hold only text and whole numbers")
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(bundled("templates")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        newline_sequence="\n",
-        keep_trailing_newline=True,
-    )
 
 
 @cache

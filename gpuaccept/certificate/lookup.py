@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
+
+from msgspec import Struct
 
 from gpuaccept.certificate.numbers import as_float, plain
 from gpuaccept.data import (
@@ -29,8 +30,7 @@ SEVERITY: tuple[Result, ...] = ("fail", "error", "inconclusive", "skipped", "pas
 _SUBJECT = re.compile(r"gpu/([0-9]{1,4})(?:/link/([0-9]{1,4})|>gpu/([0-9]{1,4}))?")
 
 
-@dataclass(frozen=True)
-class Lookup:
+class Lookup(Struct, frozen=True):
     """A statement and its indexes. `estimates` is metric -> subject -> what judge makes of the raw samples."""
 
     predicate: Predicate

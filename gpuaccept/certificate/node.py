@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
 
 from markupsafe import Markup
+from msgspec import Struct
 
 from gpuaccept.certificate import charts
 from gpuaccept.certificate.lookup import Lookup, gravest, numbers_in
@@ -20,8 +20,7 @@ TILE_FIGURES = (
 """What a tile shows of its GPU: the first metric of each that was measured."""
 
 
-@dataclass(frozen=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """One figure in a tile."""
 
     label: str
@@ -29,16 +28,14 @@ class Figure:
     bad: bool
 
 
-@dataclass(frozen=True)
-class BadThread:
+class BadThread(Struct, frozen=True):
     """A link to look at: where it leaves the GPU, %, and its verdict."""
 
     x: str
     verdict: Result
 
 
-@dataclass(frozen=True)
-class Tile:
+class Tile(Struct, frozen=True):
     """One place on the board. `gpu` is None where no GPU was found."""
 
     place: int
@@ -55,8 +52,7 @@ class Tile:
     bad_threads: tuple[BadThread, ...]
 
 
-@dataclass(frozen=True)
-class Board:
+class Board(Struct, frozen=True):
     """All places, in rows of four; `fabric` is None where the node has no NVLink or more than two rows."""
 
     tiles: tuple[Tile, ...]
@@ -66,8 +62,7 @@ class Board:
     unseen_links: int
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """One GPU in the table of identities; what is not known is empty."""
 
     index: int

@@ -6,7 +6,8 @@ Decimal point, a narrow space between thousands from five digits on, a true minu
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gpuaccept.certificate.words import visible
 from gpuaccept.data import Coverage, Scalar
@@ -14,8 +15,7 @@ from gpuaccept.data import Coverage, Scalar
 NARROW = "\u202f"
 
 
-@dataclass(frozen=True)
-class Quantity:
+class Quantity(Struct, frozen=True):
     """A value as printed: `6512`, `21`, `GB/s`. `plus_minus` is empty where the value is exact."""
 
     value: str

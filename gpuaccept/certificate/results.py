@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from markupsafe import Markup
+from msgspec import Struct
 
 from gpuaccept.certificate import charts
 from gpuaccept.certificate.lookup import Lookup, counts_of, gravest, numbers_in, overall, words
@@ -16,8 +16,7 @@ from gpuaccept.data import Judged, Limit, Result
 from gpuaccept.judge import requirement
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """One limit: its verdict over all subjects, the worst of them, and the distance to the limit."""
 
     verdict: Result
@@ -39,8 +38,7 @@ class Row:
     counts: str
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """Where limits come from: the number that rows point to, the kind of source, and what the profile says of it."""
 
     number: int
@@ -48,8 +46,7 @@ class Reference:
     text: str
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Struct, frozen=True):
     """The limits on one check's metrics."""
 
     title: str

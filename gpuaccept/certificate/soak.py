@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpuaccept.certificate import charts
 from gpuaccept.certificate.lookup import Lookup, numbers_in, words
@@ -22,16 +22,14 @@ PANELS = (
 REDUCED = {"mean": "mean", "minimum": "lowest", "maximum": "highest"}
 
 
-@dataclass(frozen=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """A number at the value axis."""
 
     y: str
     text: str
 
 
-@dataclass(frozen=True)
-class Panel:
+class Panel(Struct, frozen=True):
     """One series. `marked` are bands of GPUs that miss a limit on it, drawn over the band of all."""
 
     title: str
@@ -45,8 +43,7 @@ class Panel:
     description: str
 
 
-@dataclass(frozen=True)
-class Soak:
+class Soak(Struct, frozen=True):
     """All panels on one time axis: seconds under load, the pauses between segments left out."""
 
     panels: tuple[Panel, ...]

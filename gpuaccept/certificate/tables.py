@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
+from msgspec import Struct
 
 from gpuaccept.certificate import charts
 from gpuaccept.certificate.lookup import SEVERITY, Lookup, counts_of, gravest, numbers_in, overall, words
@@ -18,8 +18,7 @@ IDENTITIES = ("inventory.serial", "inventory.uuid")
 """Metrics that the table of identities shows."""
 
 
-@dataclass(frozen=True)
-class Strip:
+class Strip(Struct, frozen=True):
     """One exact metric of every link or pair: a cell each, grouped by GPU; what deviates is named beside it."""
 
     label: str
@@ -35,8 +34,7 @@ class Strip:
     description: str
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """One ordered pair in a matrix."""
 
     text: str
@@ -44,8 +42,7 @@ class Cell:
     worst: bool
 
 
-@dataclass(frozen=True)
-class Matrix:
+class Matrix(Struct, frozen=True):
     """One copy metric of all ordered pairs: rows act, columns are their peers; None on the diagonal."""
 
     title: str
@@ -57,8 +54,7 @@ class Matrix:
     note: str
 
 
-@dataclass(frozen=True)
-class Annex:
+class Annex(Struct, frozen=True):
     """One metric of every GPU. `same` is set instead of `cells` where all show the same text."""
 
     label: str

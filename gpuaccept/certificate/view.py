@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from markupsafe import Markup
+from msgspec import Struct
 
 from gpuaccept.certificate import about, bounds, charts, findings, node, results, soak, tables
 from gpuaccept.certificate.lookup import lookup
@@ -21,8 +21,7 @@ SEALS: dict[str, Result] = {
 }
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Struct, frozen=True):
     """Everything on the page, in reading order."""
 
     language: str

@@ -127,11 +127,11 @@ LEADING = 2
 
 
 def _leading(found: tuple[Finding, ...], result: Result | None = None) -> str:
-    """`GPU 3 (slot SXM 3): device memory copy is too slow. `; how many more findings there are, if there are."""
+    """`GPU 3 (slot SXM 3): device memory copy is too slow. `; then how many more findings there are."""
     mine = [finding for finding in found if result is None or finding.result == result]
-    text = "; ".join(_placed(finding) for finding in mine[:LEADING])
-    more = f"; {len(mine) - LEADING} more" if len(mine) > LEADING else ""
-    return f"{text}{more}. " if text else ""
+    text = "".join(f"{_placed(finding)}. " for finding in mine[:LEADING])
+    rest = len(mine) - LEADING
+    return f"{text}And {rest} more finding{'s' if rest > 1 else ''}. " if rest > 0 else text
 
 
 def _placed(finding: Finding) -> str:

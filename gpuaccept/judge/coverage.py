@@ -34,7 +34,7 @@ def coverage(scope: Scope, data: Tables, outcomes: list[Outcome]) -> tuple[Cover
     done = {(r.check, r.state, r.visit, r.look) for r in scope.evidence.steps if r.outcome == "completed"}
     made = sum((s.check, s.state, s.visit, s.look) in done for s in steps)
     out.append(_entry("steps of the plan", "steps", len(steps), made))
-    if soak := sum(float(s.parameters["duration_s"]) for s in steps if "duration_s" in s.parameters):
+    if soak := sum(float(s.parameters["duration_s"]) for s in steps if "duration_s" in s.parameters and s.look == 1):
         out.append(_entry("soak of each GPU", "s", soak, min(soak, _soaked(scope, data))))
     verdicts = sum(len(outcome.subjects) for outcome in required)
     open_ones = sum(miss.result in _NOT_MEASURED for outcome in required for miss in outcome.misses.values())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import compress
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from gpuaccept.data import MetricFacts, Scalar
 from gpuaccept.judge.measured import Measured
 from gpuaccept.judge.statistics import coverage, deviation, median, student
+
+Number = TypeVar("Number", float, Scalar)
 
 MEDIAN_FACTOR = 1.253
 """Standard error of the median over that of the mean, normal scatter: √(π/2)."""
@@ -49,7 +51,7 @@ class Sampled:
             for subject in measured.subjects
             if all(isinstance(value, float) for samples in measured.visits(subject) for value in samples)
         }
-        self.middles: dict[str, float] = {s: _middle(values) for s, values in self._values.items() if values}
+        self.middles: dict[str, float] = _middles(self._values)
         """The judged value of each subject: median of the visits' medians, over all looks."""
 
     def visits(self, subject: str) -> tuple[float, ...]:
@@ -124,12 +126,20 @@ def _all_medians(measured: Measured) -> dict[str, tuple[float, ...]] | None:
         columns: list[list[Scalar]] = [_each_middle(column.samples) for column in measured.columns()]
     except TypeError:  # text among numbers
         return None
-    if any(isinstance(value, str) for column in columns for value in column):
+    if any(str in set(map(type, column)) for column in columns):
         return None
     return dict(zip(measured.subjects, zip(*columns, strict=True), strict=True))
 
 
-def _each_middle(rows: Sequence[tuple[Scalar, ...]]) -> list[Scalar]:
+def _middles(values: Mapping[str, tuple[float, ...]]) -> dict[str, float]:
+    """Median of the visits' medians of each subject that has any."""
+    rows = list(values.values())
+    if rows and len(set(map(len, rows))) == 1 and rows[0]:
+        return dict(zip(values, _each_middle(rows), strict=True))
+    return {subject: _middle(row) for subject, row in values.items() if row}
+
+
+def _each_middle(rows: Sequence[tuple[Number, ...]]) -> list[Number]:
     """Median of each row, all of one length: without a call a row where that length is odd."""
     place, odd = divmod(len(rows[0]), 2)
     return [sorted(row)[place] for row in rows] if odd else [_middle(row) for row in rows]

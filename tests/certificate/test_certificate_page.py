@@ -15,7 +15,7 @@ import certificate_samples as samples
 import msgspec
 import pytest
 
-from gpuaccept.certificate import html
+from gpuaccept.certificate import html, templates
 from gpuaccept.data import Statement
 
 HERE = Path(__file__).parent
@@ -118,7 +118,9 @@ def test_nothing_runs_nothing_is_fetched_and_no_style_attribute(faulty: str) -> 
     assert len(re.findall(r"<script", faulty)) == 1
     assert not re.search(r"<[^>]*\sstyle\s*=", faulty)
     assert not re.search(r"<[^>]*\s(?:src|srcset|action|data|poster|background)\s*=", faulty)
-    assert all(re.fullmatch("#(?:[gcsl]-[a-z0-9]+|r[0-9]+|s2)", target) for target in re.findall(r'\shref="([^"]*)"', faulty))
+    assert all(
+        re.fullmatch("#(?:[gcsl]-[a-z0-9]+|r[0-9]+|s2)", target) for target in re.findall(r'\shref="([^"]*)"', faulty)
+    )
     assert not re.search(r"<(?:link|iframe|object|embed|img|form|base)\b", faulty)
     assert "url(" not in faulty and "@import" not in faulty
 
@@ -143,7 +145,7 @@ def test_a_page_of_eight_gpus_is_small_and_quick(healthy: str) -> None:
 
 def test_every_template_text_goes_through_one_door() -> None:
     with pytest.raises(TypeError, match="float"):
-        html._environment().from_string("{{ x }}").render(x=1.5)
+        templates.environment().from_string("{{ x }}").render(x=1.5)
 
 
 @pytest.mark.needs("openssl")
