@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -68,6 +69,7 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line; every error becomes a sentence and an exit code."""
+    _standard_streams()
     try:
         code = cli.main(prog_name="gpuaccept", standalone_mode=False)
     except click.exceptions.Abort:
@@ -99,6 +101,20 @@ def main() -> None:
             EXIT_BROKEN,
         )
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _standard_streams() -> None:
+    """A stream that is closed becomes /dev/null, or the next file opened would take its number; `≤` fits in any."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _complain(text: str, code: int) -> int:

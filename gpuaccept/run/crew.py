@@ -323,6 +323,7 @@ class Crew:
             stdout=subprocess.DEVNULL,
             stderr=None if os.environ.get(DEBUG_VARIABLE) else subprocess.DEVNULL,
             env=environment,
+            process_group=0,  # a terminal's Ctrl-C is for the supervisor, also while a worker starts
         )
         theirs.close()
         ours.send_bytes(pack(Open(spec=self.spec, gpus=gpus, start_s=self._clock, checks_dir=self.checks_dir)))

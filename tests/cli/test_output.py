@@ -91,3 +91,20 @@ def test_a_reader_that_goes_away_is_no_accident() -> None:
     run.wait(20)
 
     assert said == b""
+
+
+def test_a_terminal_without_our_characters_gets_others(tmp_path: Path) -> None:
+    slow = ("--plan", "node", "--fault", "hbm_bandwidth_low", "--quiet", "--output", "json")
+    done = gpuaccept(*QUICK, *slow, cwd=tmp_path, PYTHONIOENCODING="ascii")
+
+    assert (done.returncode, done.stderr) == (5, "")
+    assert done.stdout.isascii()
+    assert json.loads(done.stdout)["findings"][0]["requirement"].startswith("≥ ")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_nothing(tmp_path: Path, closed: str) -> None:
+    command = " ".join([*COMMAND, *QUICK, closed])
+
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert gpuaccept("verify", "--integrity-only", "--allow-simulated", "out/record.json", cwd=tmp_path).returncode == 0
