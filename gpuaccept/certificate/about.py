@@ -181,7 +181,9 @@ def unproven(look: Lookup) -> str:
 def no_acceptance(look: Lookup) -> str:
     """Says of a plan that is no acceptance that it is none."""
     plan = look.evidence.plan
-    return "" if plan.acceptance else f"Report of plan {plan.name}: it does not accept the node."
+    if plan.acceptance or look.judgement.decision == "rejected":
+        return ""
+    return f"Plan {plan.name} is no acceptance: this report does not accept the node."
 
 
 def _unlearned(look: Lookup) -> int:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from gpuaccept.certificate import about, bounds, charts, findings, node, results, soak, tables
 from gpuaccept.certificate.lookup import lookup
+from gpuaccept.certificate.words import decided
 from gpuaccept.data import Result, Statement
 from gpuaccept.judge import Estimate
 
@@ -76,7 +77,7 @@ def page(statement: Statement, envelope: bytes, estimates: Mapping[str, Mapping[
         title="Acceptance certificate" if evidence.plan.acceptance else f"Test report · plan {evidence.plan.name}",
         certificate_id=look.predicate.certificate_id,
         simulated=about.simulated(look),
-        decision=judgement.decision.capitalize(),
+        decision=decided(judgement.decision, evidence.plan.acceptance).capitalize(),
         seal=SEALS[judgement.decision],
         reason=judgement.reason,
         unproven=about.unproven(look),

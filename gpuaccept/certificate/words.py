@@ -37,6 +37,11 @@ def visible(text: str, limit: int = LIMIT) -> str:
     return "".join(shown) + ("…" if len(text) > limit else "")
 
 
+def decided(decision: str, acceptance: bool) -> str:
+    """The decision in a word: a plan that is no acceptance accepts nothing, so what passes it is only passed."""
+    return "passed" if decision == "accepted" and not acceptance else decision
+
+
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 part`, `3 parts`."""
     return f"{count} {one if count == 1 else many or one + 's'}"

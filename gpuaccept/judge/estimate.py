@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import compress
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from gpuaccept.data import MetricFacts, Scalar
 from gpuaccept.judge.measured import Measured
 from gpuaccept.judge.statistics import coverage, deviation, median, student
-
-Number = TypeVar("Number", float, Scalar)
 
 MEDIAN_FACTOR = 1.253
 """Standard error of the median over that of the mean, normal scatter: √(π/2)."""
@@ -51,7 +49,10 @@ class Sampled:
             for subject in measured.subjects
             if all(isinstance(value, float) for samples in measured.visits(subject) for value in samples)
         }
-        self.middles: dict[str, float] = _middles(self._values)
+        self._ordered = {s: sorted(values) for s, values in self._values.items() if values}
+        self.middles: dict[str, float] = {
+            s: values[len(values) // 2] if len(values) % 2 else median(values) for s, values in self._ordered.items()
+        }
         """The judged value of each subject: median of the visits' medians, over all looks."""
 
     def visits(self, subject: str) -> tuple[float, ...]:
@@ -86,7 +87,7 @@ class Sampled:
             sigma = self.facts.visit.sigma_percent if self.facts and self.facts.visit else math.inf
             bound = SCATTER_SIGMAS * sigma / 100
             # No look can scatter where all visits together do not span that much: few are left.
-            wide = [s for s, v in self._values.items() if v and max(v) - min(v) > bound * min(map(abs, v))]
+            wide = [s for s, v in self._ordered.items() if v[-1] - v[0] > bound * min(abs(v[0]), abs(v[-1]))]
             self._scattering = {
                 subject: self._scatters(subject, ERRATIC_SIGMAS * sigma / 100)
                 for subject in wide
@@ -131,15 +132,7 @@ def _all_medians(measured: Measured) -> dict[str, tuple[float, ...]] | None:
     return dict(zip(measured.subjects, zip(*columns, strict=True), strict=True))
 
 
-def _middles(values: Mapping[str, tuple[float, ...]]) -> dict[str, float]:
-    """Median of the visits' medians of each subject that has any."""
-    rows = list(values.values())
-    if rows and len(set(map(len, rows))) == 1 and rows[0]:
-        return dict(zip(values, _each_middle(rows), strict=True))
-    return {subject: _middle(row) for subject, row in values.items() if row}
-
-
-def _each_middle(rows: Sequence[tuple[Number, ...]]) -> list[Number]:
+def _each_middle(rows: Sequence[tuple[Scalar, ...]]) -> list[Scalar]:
     """Median of each row, all of one length: without a call a row where that length is odd."""
     place, odd = divmod(len(rows[0]), 2)
     return [sorted(row)[place] for row in rows] if odd else [_middle(row) for row in rows]

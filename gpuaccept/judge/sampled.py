@@ -22,12 +22,14 @@ def by_guard_band(limit: Limit, sampled: Sampled, subjects: tuple[str, ...], uni
     assert bound is not None
     out: dict[str, Miss] = {}
     scattering, values = sampled.scattering(), sampled.middles
+    count, guard = 0, None
     for subject in subjects:
         if subject not in values:
             out[subject] = Miss(subject, "error", None, None, "its samples are not numbers", "not measured")
             continue
         visits, value = sampled.visits(subject), values[subject]
-        guard = sampled.guard(len(visits))
+        if len(visits) != count:
+            count, guard = len(visits), sampled.guard(len(visits))
         if guard is None:
             reason = "the profile has no pooled sigma for this metric"
             out[subject] = Miss(subject, "error", value, None, reason, "not measured")

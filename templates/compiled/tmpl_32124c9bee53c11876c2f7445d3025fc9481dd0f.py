@@ -23,8 +23,8 @@ def root(context, missing=missing):
     yield '</h2><p>'
     yield escape(environment.finalize(t_1(environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'items'))))
     yield ' '
-    yield escape(environment.finalize(('finding' if (t_1(environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'items')) == 1) else 'findings')))
-    yield ', in the order to work on. Take this page to the rack.</p></header>\n'
+    yield escape(environment.finalize(('finding' if (t_1(environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'items')) == 1) else 'findings, in the order to work on')))
+    yield '. Take this page to the rack.</p></header>\n'
     if (t_1(environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'items')) > 2):
         pass
         yield '  <div class="scroll" tabindex="0" role="region" aria-label="All findings">\n  <table class="plain list">\n    <thead><tr><th scope="col">Nr</th><th scope="col">Verdict</th><th scope="col">Finding</th><th scope="col">Slot</th><th scope="col">Serial</th><th scope="col">Measured</th><th scope="col">Limit</th><th scope="col">Action</th></tr></thead>\n    <tbody>\n'
