@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check bench evaluate clean
+.PHONY: help demo test check bench evaluate docs clean
 
 help:
 	@echo "make demo   accept a simulated node; leaves demo/certificate.html"
 	@echo "make test   run all tests (sets itself up)"
 	@echo "make check  ruff, mypy, import-linter"
 	@echo "make evaluate  good nodes and faults by the hundred, in simulation; writes docs/reference/evaluation.md"
+	@echo "make docs   write the generated pages of docs/reference anew"
 	@echo "make bench  timings, as ratios against a floor"
 
 demo: $(VENV)/.run
@@ -28,6 +29,9 @@ check: $(VENV)/.dev
 
 evaluate: $(VENV)/.dev
 	$(BIN)/python scripts/evaluate.py
+
+docs: $(VENV)/.dev
+	$(BIN)/python scripts/make_docs.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python scripts/bench.py

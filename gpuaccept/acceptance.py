@@ -275,6 +275,8 @@ NO_LEDGER = LedgerPosition(number=1, started=1, unfinished=0, head="", persisten
 def _signing(request: Request, opened: Opened, ambient: Ambient) -> _Signing:
     """A simulated run is signed by a key that is thrown away; a real one by the node's, and is in its ledger."""
     if opened.simulated is not None:
+        if request.key is not None:
+            raise UsageError("--key: a simulated run is signed by a key that is thrown away", "leave --key out")
         return _Signing(keys.throwaway(ambient.random_bytes(32)), None)
     node = node_key(request.state_dir)
     return _Signing(keys.read(request.key) if request.key is not None else node.key, Ledger(node))

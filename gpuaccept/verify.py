@@ -10,12 +10,12 @@ from typing import Literal
 
 import msgspec
 
-from gpuaccept import errors
+from gpuaccept import __version__, errors
 from gpuaccept.ambient import Ambient
 from gpuaccept.data import Decision, Evidence, Judgement, Profile, Statement, Value
 from gpuaccept.errors import EvidenceError, UsageError
 from gpuaccept.record import envelope, shape
-from gpuaccept.record.difference import first_difference, series_difference
+from gpuaccept.record.difference import first_difference, series_difference, verdicts_alone
 from gpuaccept.record.trust import Trust, read_trust
 
 PAGE_LIMIT_BYTES = 64 << 20
@@ -186,7 +186,16 @@ def _check_judgement(found: _Findings, statement: Statement) -> None:
     judged = _judge(found, predicate.evidence)
     if judged is None:
         return
-    difference = first_difference(predicate.judgement, judged)
+    version = predicate.evidence.environment.gpuaccept_version
+    difference = (
+        first_difference(predicate.judgement, judged)
+        if version == __version__
+        else first_difference(verdicts_alone(predicate.judgement), verdicts_alone(judged))
+    )
+    if not difference and version != __version__:
+        found.notes.append(
+            f"the words beside the verdicts were not compared: gpuaccept {envelope.printable(version)} chose them"
+        )
     if difference:
         found.problems.append(f"the stored judgement does not follow from the evidence: {difference}")
     else:

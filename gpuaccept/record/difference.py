@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gpuaccept import series
-from gpuaccept.data import Evidence
+from gpuaccept.data import Evidence, Judgement, Verdict
 from gpuaccept.record.envelope import printable
 
 
@@ -18,6 +18,25 @@ def first_difference(stored: msgspec.Struct, computed: msgspec.Struct) -> str:
     if stored == computed:
         return ""
     return _difference(msgspec.to_builtins(stored), msgspec.to_builtins(computed), "")
+
+
+def verdicts_alone(judgement: Judgement) -> Judgement:
+    """A judgement without what is chosen for people: reasons, and findings put into words."""
+
+    def bare(verdict: Verdict) -> Verdict:
+        return msgspec.structs.replace(verdict, reason="")
+
+    return msgspec.structs.replace(
+        judgement,
+        reason="",
+        findings=(),
+        judged=tuple(
+            msgspec.structs.replace(
+                one, worst=bare(one.worst) if one.worst else None, missed=tuple(bare(verdict) for verdict in one.missed)
+            )
+            for one in judgement.judged
+        ),
+    )
 
 
 def series_difference(evidence: Evidence, path: Path) -> str:

@@ -23,7 +23,7 @@ from gpuaccept.verify import EXIT_CODES, verify_path
 
 def run(*fault: str, out: Path | None = None) -> Accepted:
     spec = DeviceSpec(device="mock:hgx-b200", seed=11, faults=fault)
-    request = Request(profile=load_profile("hgx-b200"), spec=spec, plan="node", out=out, in_process=True)
+    request = Request(profile=load_profile("hgx-b200"), spec=spec, out=out, in_process=True)
     return run_node(request, Fixed())
 
 

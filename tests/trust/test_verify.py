@@ -319,3 +319,15 @@ def test_the_worst_of_several_records_counts() -> None:
     assert worst_exit_code([0, 3]) == 3
     assert worst_exit_code([3, 5, 0]) == 5
     assert worst_exit_code([5, 4, 3]) == 4
+
+
+def test_a_record_of_another_version_is_held_to_its_verdicts_not_to_its_words(tmp_path: Path) -> None:
+    environment = msgspec.structs.replace(samples.evidence().environment, gpuaccept_version="0.0.1")
+    evidence = samples.evidence(environment=environment)
+    worded = msgspec.structs.replace(judge(evidence), reason="in other words")
+    decided = msgspec.structs.replace(worded, decision="rejected")
+
+    for judgement, problems in ((worded, 0), (decided, 1)):
+        path = tmp_path / f"{problems}.json"
+        path.write_bytes(samples.record(evidence, judgement=judgement))
+        assert len(verify_path(path, integrity_only=True).problems) == problems

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gpuaccept import series
+from gpuaccept import __version__, series
 from gpuaccept.certificate import html
 from gpuaccept.data import (
     CheckFacts,
@@ -200,7 +200,7 @@ def evidence(**changes: Any) -> Evidence:
             gpu_count_cuda=2,
             gpus=(gpu(0), gpu(1)),
         ),
-        "environment": Environment(gpuaccept_version="0", python_version="3", libraries=()),
+        "environment": Environment(gpuaccept_version=__version__, python_version="3", libraries=()),
         "checks": declared(),
         "steps": tuple(ran),
         "columns": columns(),
