@@ -7,7 +7,7 @@ import textwrap
 import msgspec
 
 from gpuaccept.certificate.numbers import measured_of_planned, percent, quantity
-from gpuaccept.certificate.words import WHO, decided, plural, visible
+from gpuaccept.certificate.words import WHO, plural, visible
 from gpuaccept.data import Action, Cause, Coverage, Decision, Finding, Part, Result, Scalar, Statement, Value
 
 WIDTH = 100
@@ -65,7 +65,7 @@ def summary(statement: Statement) -> str:
     simulated = "  [SIMULATED]" if evidence.simulated is not None else ""
     profile = f"{evidence.profile.name} {evidence.profile.version}"
     lines = [
-        f"{decided(judgement.decision, evidence.plan.acceptance).upper()}{simulated}",
+        f"{judgement.decision.upper()}{simulated}",
         *_wrapped(judgement.reason),
         "",
         f"{title} {predicate.certificate_id}",
@@ -73,6 +73,8 @@ def summary(statement: Statement) -> str:
         f"Measured {evidence.started_at} to {evidence.ended_at}; run {predicate.ledger.number} of "
         f"{predicate.ledger.started}",
     ]
+    if not evidence.plan.acceptance and judgement.decision != "rejected":
+        lines.append(f"Plan {evidence.plan.name} is no acceptance: this report does not accept the node.")
     if not evidence.complete:
         lines.append(f"INCOMPLETE: {evidence.incomplete_reason}")
     for nr, finding in enumerate(judgement.findings, 1):

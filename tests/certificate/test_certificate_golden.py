@@ -24,7 +24,7 @@ REMEDY = "if template {} was never released, the line is `{}`; if it was, give h
 
 
 def without_record(page: bytes) -> bytes:
-    """The page less its record block and the figures that come from its signature, which is none of the template's."""
+    """The page less its record block, which is not the template's doing."""
     start = page.index(b'id="gpuaccept-record">')
     return page[:start] + page[page.index(b"\n</script>", start) :]
 
