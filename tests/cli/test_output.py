@@ -40,7 +40,7 @@ def test_without_a_terminal_there_are_plain_lines_on_standard_error(tmp_path: Pa
     assert done.returncode == 0
     assert "[1/6] inventory visit 1: " in done.stderr
     assert "\x1b" not in done.stderr + done.stdout
-    assert done.stdout.startswith("ACCEPTED  [SIMULATED]")
+    assert done.stdout.startswith("PASSED  [SIMULATED]")
 
 
 def test_quiet_says_nothing_but_the_answer(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_on_a_terminal_a_live_table_comes_and_goes(tmp_path: Path, no_color: str
     assert said.count("\x1b[?25l") == said.count("\x1b[?25h") >= 1, "the cursor was hidden and not shown again"
     assert before == after
     assert ("\x1b[1;36m" in said or "\x1b[32m" in said) == (not no_color)
-    assert "ACCEPTED  [SIMULATED]" in said
+    assert "PASSED  [SIMULATED]" in said
 
 
 def on_a_terminal(folder: Path, **variables: str) -> tuple[str, object, object, int]:

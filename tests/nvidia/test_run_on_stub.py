@@ -62,7 +62,7 @@ def small(machine: StubMachine) -> str:
 def test_a_run_on_the_stub_never_looks_real(machine: StubMachine) -> None:
     done = run(machine, "--plan", "quick")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("ACCEPTED  [SIMULATED]")
+    assert done.stdout.startswith("PASSED  [SIMULATED]")
     evidence = predicate(machine)["evidence"]
     assert evidence["simulated"] == {"by": "stub"}
     assert sorted(Path(library["name"]).name for library in evidence["environment"]["libraries"]) == [
