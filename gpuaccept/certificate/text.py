@@ -7,7 +7,7 @@ import textwrap
 import msgspec
 
 from gpuaccept.certificate.numbers import measured_of_planned, percent, quantity
-from gpuaccept.certificate.words import WHO, plural, visible
+from gpuaccept.certificate.words import WHO, decided, plural, visible
 from gpuaccept.data import Action, Cause, Coverage, Decision, Finding, Part, Result, Scalar, Statement, Value
 
 WIDTH = 100
@@ -65,7 +65,7 @@ def summary(statement: Statement) -> str:
     simulated = "  [SIMULATED]" if evidence.simulated is not None else ""
     profile = f"{evidence.profile.name} {evidence.profile.version}"
     lines = [
-        f"{judgement.decision.upper()}{simulated}",
+        f"{decided(judgement.decision, evidence.plan.acceptance).upper()}{simulated}",
         *_wrapped(judgement.reason),
         "",
         f"{title} {predicate.certificate_id}",
