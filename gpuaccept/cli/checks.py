@@ -89,24 +89,27 @@ def matrix(checks_dir: Path | None, output: str) -> None:
     from gpuaccept.run.loading import load_checks
 
     loaded = load_checks(checks_dir)
-    rows = [
-        {
-            "fault": fault.name,
-            "summary": fault.summary,
-            "verdict": fault.verdict,
-            "cause": fault.cause,
-            "action": fault.action,
-            "detected_by": [name for name, one in loaded.items() if fault.name in one.check.detects],
-            "keys": fault.defaults,
-        }
-        for fault in faults()
-    ]
+    detected_by = {
+        fault.name: [name for name, one in loaded.items() if fault.name in one.check.detects] for fault in faults()
+    }
     if output == "json":
+        rows = [
+            {
+                "fault": fault.name,
+                "summary": fault.summary,
+                "verdict": fault.verdict,
+                "cause": fault.cause,
+                "action": fault.action,
+                "detected_by": detected_by[fault.name],
+                "keys": fault.defaults,
+            }
+            for fault in faults()
+        ]
         emit("checks matrix", {"faults": rows})
         return
-    for row in rows:
-        keys = ",".join(f"{key}={value}" for key, value in row["keys"].items())  # type: ignore[attr-defined]
-        click.echo(f"{row['fault']}" + (f":{keys}" if keys else ""))
-        click.echo(f"  {row['summary']}")
-        click.echo(f"  expected {row['verdict']}, cause {row['cause']}, action: {row['action']}")
-        click.echo(f"  detected by {', '.join(row['detected_by']) or 'no check'}")
+    for fault in faults():
+        keys = ",".join(f"{key}={value}" for key, value in fault.defaults.items())
+        click.echo(fault.name + (f":{keys}" if keys else ""))
+        click.echo(f"  {fault.summary}")
+        click.echo(f"  expected {fault.verdict}, cause {fault.cause}, action: {fault.action}")
+        click.echo(f"  detected by {', '.join(detected_by[fault.name]) or 'no check'}")

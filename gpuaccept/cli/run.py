@@ -6,10 +6,15 @@ import signal
 import time
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from gpuaccept.cli.output import emit, format_option, safe, seconds
+
+if TYPE_CHECKING:
+    from gpuaccept.acceptance import Clock
+    from gpuaccept.ambient import Ambient
 
 
 @click.command()
@@ -93,19 +98,13 @@ def run(
     return accepted.exit_code
 
 
-def _node_name(device: str, ambient: object) -> str:
-    from gpuaccept.ambient import Ambient
-
-    assert isinstance(ambient, Ambient)
+def _node_name(device: str, ambient: Ambient) -> str:
     name = Path(device.removeprefix("mock:")).stem if device.startswith("mock:") else ambient.hostname()
     return "".join(char if char.isalnum() or char in "-_" else "-" for char in name)[:60] or "node"
 
 
-def _stop_on_signals(clock: object) -> None:
+def _stop_on_signals(clock: Clock) -> None:
     """Ctrl-C and SIGTERM end the run with a readable record; a second Ctrl-C ends it without."""
-    from gpuaccept.acceptance import Clock
-
-    assert isinstance(clock, Clock)
     began = time.monotonic()
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -178,8 +178,7 @@ class Crew:
         )
 
     def close(self) -> None:
-        for worker in [*self._workers.values(), *([self._holder] if self._holder else [])]:
-            self._end(worker)
+        _end(*self._workers.values(), *([self._holder] if self._holder else []))
         self._workers.clear()
         self._holder = None
 
@@ -208,14 +207,15 @@ class Crew:
                 worker.since = time.monotonic()
                 worker.pipe.send_bytes(pack(Perform(step=step, seed=seed, origin_s=self._origin)))
             except (GpuacceptError, OSError) as error:
-                self._gone(name, step, out, f"a measuring process could not start: {error}")
                 busy.pop(name, None)
+                if name in self._workers:  # the next step starts another
+                    _end(self._workers.pop(name))
+                self._gone(name, step, out, f"a measuring process could not start: {error}")
         while busy:
             try:
                 watch.check()
             except Stopped:
-                for name in busy:
-                    self._end(self._workers.pop(name))
+                _end(*(self._workers.pop(name) for name in busy))
                 raise
             ready = wait([worker.pipe for worker in busy.values()], timeout=_POLL_S)
             for name, worker in list(busy.items()):
@@ -249,7 +249,7 @@ class Crew:
             message = unpack(worker.pipe.recv_bytes())
         except (EOFError, OSError, msgspec.DecodeError):
             gpu, call = worker.board.read()[2:]
-            self._end(self._workers.pop(name))
+            _end(self._workers.pop(name))
             code = worker.process.returncode
             how = f"signal {-code}" if code is not None and code < 0 else f"exit {code}"
             text = f"the measuring process died ({how}) in {call}" + (f" on GPU {gpu}" if gpu is not None else "")
@@ -265,7 +265,7 @@ class Crew:
             self._clock = max(self._clock, message.now_s)
             out.parts.append(message.result)
         elif isinstance(message, Failed):
-            self._end(self._workers.pop(name))
+            _end(self._workers.pop(name))
             out.events.append(("worker_failed", "node", message.fact))
             self._gone(name, step, out, f"check {step.check} broke: {message.fact}")
         return True
@@ -274,7 +274,7 @@ class Crew:
         """Kill a silent worker, name its GPU; True where the step can be measured on the GPUs that are left."""
         gpu, call = worker.board.read()[2:]
         state = process_state(worker.process.pid)
-        self._end(self._workers.pop(name))
+        _end(self._workers.pop(name))
         text = f"no progress for {self._traits.silence_s:g} s in {call}" + (f" on GPU {gpu}" if gpu is not None else "")
         text += ": the process can't be killed (state D), it was left behind" if state == "D" else ": process killed"
         out.events.append(("hang", "node" if gpu is None else f"gpu/{gpu}", text))
@@ -334,7 +334,7 @@ class Crew:
             watch.check()
             if worker.silence() > OPEN_LIMIT_S:
                 gpu, call = worker.board.read()[2:]
-                self._end(worker)
+                _end(worker)
                 where = f" on GPU {gpu}" if gpu is not None else ""
                 raise DeviceUnavailable(
                     f"the driver did not answer in {call or 'start'}{where} for {OPEN_LIMIT_S:g} s",
@@ -343,7 +343,7 @@ class Crew:
         try:
             message = unpack(worker.pipe.recv_bytes())
         except (EOFError, OSError) as error:
-            self._end(worker)
+            _end(worker)
             raise GpuacceptError(
                 f"a measuring process ended at once (exit {worker.process.returncode})", "run it again with --debug"
             ) from error
@@ -354,12 +354,16 @@ class Crew:
         worker.now_s = message.now_s
         return message
 
-    def _end(self, worker: _Worker) -> None:
-        """Kill, wait a moment, leave behind what can't be killed. A pipe left open would keep it waiting."""
+
+def _end(*workers: _Worker) -> None:
+    """Kill, wait a moment for all together, leave behind what can't be killed: a deadline may be near."""
+    for worker in workers:
         worker.pipe.close()
         worker.process.kill()
+    limit = time.monotonic() + _KILL_WAIT_S
+    for worker in workers:
         try:
-            worker.process.wait(_KILL_WAIT_S)
+            worker.process.wait(max(0.0, limit - time.monotonic()))
         except subprocess.TimeoutExpired:
             worker.process.returncode = -9  # state D: the kernel ends it when the driver lets go
         worker.board.close()

@@ -171,9 +171,7 @@ def read(path: Path) -> tuple[AnyEntry, ...]:
     return tuple(entries)
 
 
-def fold(
-    entries: Iterable[AnyEntry], ended_at: str = "", summaries: bool = True
-) -> tuple[Evidence, tuple[SeriesGroup, ...]]:
+def fold(entries: Iterable[AnyEntry], summaries: bool = True) -> tuple[Evidence, tuple[SeriesGroup, ...]]:
     """Evidence and series from a journal's entries: pure. A journal without an end is incomplete.
 
     Without `summaries` the evidence lacks what only a record and its page need of the series; it judges alike.
@@ -210,7 +208,7 @@ def fold(
     evidence = Evidence(
         run_id=begin.run_id,
         started_at=begin.started_at,
-        ended_at=end.ended_at if end else ended_at or begin.started_at,
+        ended_at=end.ended_at if end else begin.started_at,
         complete=end.complete if end else False,
         incomplete_reason=end.reason if end else "the run ended without an end: power loss or kill",
         simulated=begin.simulated,
@@ -230,7 +228,10 @@ def fold(
 
 
 def gather(blocks: Iterable[Samples], units: dict[str, str]) -> tuple[SeriesGroup, ...]:
-    """Blocks of samples joined into one group a subject; each step that sampled is a segment."""
+    """Blocks of samples joined into one group a subject; each step that sampled is a segment.
+
+    A series that lacks samples which its subject's others have stays in the journal alone: it has no time base.
+    """
     times: dict[str, list[float]] = {}
     values: dict[str, dict[str, list[float]]] = {}
     segments: dict[str, list[int]] = {}
@@ -246,17 +247,20 @@ def gather(blocks: Iterable[Samples], units: dict[str, str]) -> tuple[SeriesGrou
                 segments.setdefault(subject, []).append(len(mine))
                 last_step[subject] = entry.step
             mine.extend(at)
-    return tuple(
-        SeriesGroup(
-            subject=subject,
-            names=tuple(name for name, samples in values[subject].items() if len(samples) == len(at)),
-            units=tuple(units.get(name, "") for name, samples in values[subject].items() if len(samples) == len(at)),
-            segments=tuple(segments[subject]),
-            at_s=tuple(at),
-            values=tuple(tuple(samples) for samples in values[subject].values() if len(samples) == len(at)),
+    out = []
+    for subject, base in sorted(times.items(), key=lambda item: _order(item[0])):
+        whole = {name: samples for name, samples in values[subject].items() if len(samples) == len(base)}
+        out.append(
+            SeriesGroup(
+                subject=subject,
+                names=tuple(whole),
+                units=tuple(units.get(name, "") for name in whole),
+                segments=tuple(segments[subject]),
+                at_s=tuple(base),
+                values=tuple(map(tuple, whole.values())),
+            )
         )
-        for subject, at in sorted(times.items(), key=lambda item: _order(item[0]))
-    )
+    return tuple(out)
 
 
 def _derived(groups: tuple[SeriesGroup, ...], declared: list[MetricDeclaration]) -> list[Column]:
