@@ -8,7 +8,19 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from gpuaccept.check import Check, Metric, Node, Parameters, SweepKernel, Transfer, Visit, gpu_subject
+from gpuaccept.check import (
+    Check,
+    HostDirection,
+    Metric,
+    Node,
+    Parameters,
+    Reading,
+    SweepKernel,
+    Transfer,
+    Unavailable,
+    Visit,
+    gpu_subject,
+)
 
 MIB = 1 << 20
 
@@ -33,7 +45,7 @@ KERNELS: tuple[tuple[str, SweepKernel, str], ...] = (
     ("triad_sm", "triad", "Device memory triad, SM kernel, read and written"),
     ("device_local_copy", "local_copy_ce", "Copy within device memory, copy engine, bytes counted once"),
 )
-DIRECTIONS: tuple[tuple[str, Literal["host_to_device", "device_to_host"], str], ...] = (
+DIRECTIONS: tuple[tuple[str, HostDirection, str], ...] = (
     ("host_to_device_memcpy_ce", "host_to_device", "Copy from host to device, copy engine"),
     ("device_to_host_memcpy_ce", "device_to_host", "Copy from device to host, copy engine"),
 )
@@ -66,10 +78,16 @@ def _device(node: Node, visit: Visit, settings: Settings, gpu: int) -> None:
 def _host(node: Node, visit: Visit, settings: Settings, gpu: int) -> None:
     buffer, seed, wrong = settings.host_buffer_mib * MIB, visit.seed, 0
     for name, direction, _ in DIRECTIONS:
-        spans = [node.host_copy(gpu, direction, buffer, 1, seed + i) for i in range(settings.repeats)]
-        seed += settings.repeats
-        wrong += sum(span.wrong_words for span in spans)
-        visit.measured(name, gpu_subject(gpu), *(round(span.bytes_written / span.elapsed_ns, 4) for span in spans))
+        samples: list[Reading] = []
+        for _ in range(settings.repeats):
+            (span,) = node.host_copies((gpu,), direction, "ce", False, buffer, 1, seed)
+            seed += 1
+            if isinstance(span, Unavailable):
+                samples.append(span)
+                break
+            wrong += span.wrong_words
+            samples.append(round(span.bytes_written / span.elapsed_ns, 4))
+        visit.measured(name, gpu_subject(gpu), *samples)
     visit.measured("host_wrong_words", gpu_subject(gpu), wrong)
 
 

@@ -1,21 +1,50 @@
-"""The public API of checks: what a check file imports, and the device protocol that it measures through.
+"""The public API of checks: what a check file imports.
 
 A check is one file with a module-level `CHECK`. It measures and never decides: limits stand in the profile. Nothing
-else of gpuaccept may be imported by a check. The protocol below returns only what NVML and CUDA return (times, bytes,
-counters, codes), so no check can tell a real GPU from a simulated one.
+else of gpuaccept may be imported by a check; the device protocol (`gpuaccept.protocol`) is handed on from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal
 
 import msgspec
 
 from gpuaccept.data import Better, Column, Failure, GpuFacts, Kind, NodeFacts, Reduction, Scalar, SubjectKind
 from gpuaccept.errors import DeviceError, DeviceUnavailable, GpuacceptError
+from gpuaccept.protocol import (
+    CopyOperation,
+    EccCounters,
+    Engine,
+    Fabric,
+    Gemm,
+    HostDirection,
+    HostState,
+    KernelEvent,
+    Link,
+    LinkTraffic,
+    LoadResult,
+    MarchStep,
+    Node,
+    PairStatus,
+    Pattern,
+    PatternKind,
+    Pcie,
+    Port,
+    Precision,
+    Process,
+    Pulse,
+    Reading,
+    Sensors,
+    Settings,
+    SweepKernel,
+    Transfer,
+    Unavailable,
+    WrongWord,
+)
 
 __all__ = [
     "Check",
@@ -25,14 +54,26 @@ __all__ = [
     "EccCounters",
     "Engine",
     "Fabric",
+    "Gemm",
     "GpuFacts",
+    "HostDirection",
+    "HostState",
+    "KernelEvent",
     "Link",
+    "LinkTraffic",
     "LoadResult",
+    "MarchStep",
     "Metric",
     "Node",
     "NodeFacts",
     "PairStatus",
     "Parameters",
+    "Pattern",
+    "PatternKind",
+    "Pcie",
+    "Port",
+    "Precision",
+    "Process",
     "Pulse",
     "Reading",
     "Sensors",
@@ -41,232 +82,11 @@ __all__ = [
     "Transfer",
     "Unavailable",
     "Visit",
+    "WrongWord",
     "gpu_subject",
     "link_subject",
     "pair_subject",
 ]
-
-
-# --- what a device returns -----------------------------------------------------------------------------------------
-
-
-class Unavailable(NamedTuple):
-    """A value that could not be read: "not supported" and "not in this driver" both mean not measured."""
-
-    call: str
-    code: int
-    reason: str
-
-
-Reading = int | float | str | Unavailable
-
-Engine = Literal["ce", "sm"]
-SweepKernel = Literal["read", "write", "copy", "triad", "local_copy_ce"]
-CopyOperation = Literal["read", "write"]
-
-
-class Transfer(NamedTuple):
-    """One timed transfer. `elapsed_ns` is GPU event time between the first and the last byte, launches excluded.
-
-    `bytes_read` and `bytes_written` are the bytes asked for in that time, of both ends. `wrong_words` counts the 32-bit
-    words that differ from the expected pattern in the whole destination, checked after the timed span.
-    """
-
-    elapsed_ns: int
-    bytes_read: int
-    bytes_written: int
-    wrong_words: int
-
-
-class Settings(NamedTuple):
-    """Modes and limits of one GPU (NVML). Power in mW, clocks in MHz, modes as NVML's words in lower case."""
-
-    ecc_mode: Reading
-    ecc_mode_pending: Reading
-    mig_mode: Reading
-    mig_mode_pending: Reading
-    persistence_mode: Reading
-    compute_mode: Reading
-    cc_mode: Reading
-    power_limit_enforced_mw: Reading
-    sm_clock_max_mhz: Reading
-    memory_clock_max_mhz: Reading
-    recovery_action: Reading
-
-
-class EccCounters(NamedTuple):
-    """ECC and row-remapping state of one GPU: counters as integers, flags as 0 or 1."""
-
-    dram_corrected_volatile: Reading
-    dram_uncorrected_volatile: Reading
-    sram_corrected_volatile: Reading
-    sram_uncorrected_volatile: Reading
-    dram_corrected_aggregate: Reading
-    dram_uncorrected_aggregate: Reading
-    sram_corrected_aggregate: Reading
-    sram_uncorrected_aggregate: Reading
-    sram_threshold_exceeded: Reading
-    remapped_rows_correctable: Reading
-    remapped_rows_uncorrectable: Reading
-    row_remapping_pending: Reading
-    row_remapping_failure: Reading
-    remap_banks_none: Reading
-    remap_banks_low: Reading
-    channel_repair_pending: Reading
-    tpc_repair_pending: Reading
-
-
-class Link(NamedTuple):
-    """One NVLink of one GPU. `state` is off | on | sleep; `raw_rate_mbps` is MB/s of signalling, 53125 on NVLink 5.
-
-    Counters that a generation lacks are Unavailable: NVLink 4 has crc and replay, NVLink 5 has the effective ones.
-    """
-
-    number: int
-    state: Reading
-    version: Reading
-    remote_type: Reading
-    remote_pci_id: Reading
-    raw_rate_mbps: Reading
-    recovery: Reading
-    recovery_failed: Reading
-    effective_errors: Reading
-    symbol_errors: Reading
-    crc_errors: Reading
-    replay_errors: Reading
-
-
-class Fabric(NamedTuple):
-    """Fabric registration: state (not supported | not started | in progress | completed), status, unhealthy flags.
-
-    `health` is `healthy`, or the comma-separated names of the flags of the health mask that are set.
-    """
-
-    state: Reading
-    status: Reading
-    health: Reading
-
-
-class PairStatus(NamedTuple):
-    """P2P status of an ordered pair (NVML's words, `ok` where it works) and its nearest common ancestor."""
-
-    p2p_read: Reading
-    p2p_write: Reading
-    common_ancestor: Reading
-
-
-class Sensors(NamedTuple):
-    """A block of sensor samples of one GPU, columns of equal length; a column that can't be read is Unavailable.
-
-    Times in seconds of the node's clock; power W; temperatures °C, margin K to slowdown; clocks MHz; the four
-    event-reason counters are ns since driver load; energy mJ; iterations completed by the load (0 without).
-    """
-
-    at_s: tuple[float, ...]
-    power_w: tuple[float, ...] | Unavailable
-    temperature_c: tuple[float, ...] | Unavailable
-    memory_temperature_c: tuple[float, ...] | Unavailable
-    margin_k: tuple[float, ...] | Unavailable
-    sm_clock_mhz: tuple[float, ...] | Unavailable
-    memory_clock_mhz: tuple[float, ...] | Unavailable
-    event_reasons: tuple[int, ...] | Unavailable
-    sw_power_cap_ns: tuple[int, ...] | Unavailable
-    sw_thermal_ns: tuple[int, ...] | Unavailable
-    hw_thermal_ns: tuple[int, ...] | Unavailable
-    hw_power_brake_ns: tuple[int, ...] | Unavailable
-    energy_mj: tuple[int, ...] | Unavailable
-    iterations: tuple[int, ...]
-
-
-class LoadResult(NamedTuple):
-    """What a soak load did: iterations of the kernel, how many results differ bit for bit, and which kernel ran."""
-
-    iterations: int
-    mismatches: int
-    implementation: str
-
-
-Pulse = Callable[[int | None, str], None]
-"""Called by a device before each driver call: (GPU, or None for the node; name of the call). It is the heartbeat."""
-
-
-class Node(Protocol):
-    """The GPUs of one machine, or those of them that this process is to use. Every method may raise DeviceError."""
-
-    @property
-    def gpus(self) -> tuple[int, ...]:
-        """Indices (PCI order) that this process measures."""
-
-    def now(self) -> float:
-        """Seconds of a monotonic clock: the machine's, or the simulation's."""
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass."""
-
-    def facts(self) -> NodeFacts:
-        """Read the whole node's identity anew."""
-
-    def settings(self, gpu: int) -> Settings: ...
-
-    def ecc(self, gpu: int) -> EccCounters: ...
-
-    def links(self, gpu: int) -> tuple[Link, ...]:
-        """All NVLinks that the GPU has, up or down."""
-
-    def fabric(self, gpu: int) -> Fabric: ...
-
-    def pair(self, gpu: int, peer: int) -> PairStatus: ...
-
-    def memory_sweep(self, gpu: int, kernel: SweepKernel, buffer_bytes: int, passes: int, seed: int) -> Transfer:
-        """Stream `passes` times over buffers of `buffer_bytes`; a new pattern from `seed`; verified afterwards.
-
-        Counts one way as the kernel moves it: read n, write n, copy n + n, triad 2n + n. `local_copy_ce` is the copy
-        engine's device-to-device copy, n + n.
-        """
-
-    def host_copy(
-        self,
-        gpu: int,
-        direction: Literal["host_to_device", "device_to_host"],
-        buffer_bytes: int,
-        passes: int,
-        seed: int,
-    ) -> Transfer:
-        """Copy engine between pinned memory of the GPU's own NUMA node and the GPU; n bytes read, n written."""
-
-    def peer_copies(
-        self,
-        pairs: Sequence[tuple[int, int]],
-        operation: CopyOperation,
-        engine: Engine,
-        bidirectional: bool,
-        buffer_bytes: int,
-        passes: int,
-        seed: int,
-    ) -> tuple[Transfer | Unavailable, ...]:
-        """Copies of all `pairs` (gpu, peer) at the same time. `read`: gpu pulls from peer; `write`: gpu pushes to peer.
-
-        Bidirectional runs the opposite direction too and counts the bytes of both. One pair's failure is its own.
-        """
-
-    def load_begin(self, gpu: int, seed: int) -> None:
-        """Start the soak load (tensor and memory) on a GPU and return; it runs while `sensors` or `wait` run."""
-
-    def load_end(self, gpu: int) -> LoadResult: ...
-
-    def sensors(
-        self, gpus: Sequence[int], seconds: float, interval: float
-    ) -> Iterator[dict[int, Sensors | Unavailable]]:
-        """Sample for `seconds`, every `interval`, in blocks: each yields every GPU's samples since the last block.
-
-        The first sample is taken at once and the last after `seconds`: 601 samples in 600 s at 1 s.
-        """
-
-    def close(self) -> None:
-        """Free everything that this process holds."""
-
-
-# --- what a check declares -----------------------------------------------------------------------------------------
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -146,7 +146,8 @@ def test_a_sweep_counts_each_byte_as_its_kernel_moves_it(node: Node, kernel: Swe
 
 @pytest.mark.parametrize("direction", ["host_to_device", "device_to_host"])
 def test_a_host_copy_counts_both_ends(node: Node, direction: str) -> None:
-    transfer = node.host_copy(node.gpus[-1], direction, SMALL, 2, 12)  # type: ignore[arg-type]
+    (transfer,) = node.host_copies(node.gpus[-1:], direction, "ce", False, SMALL, 2, 12)  # type: ignore[arg-type]
+    assert isinstance(transfer, Transfer)
     assert (transfer.bytes_read, transfer.bytes_written) == (2 * SMALL, 2 * SMALL)
     assert transfer.elapsed_ns > 0
     assert transfer.wrong_words == 0
@@ -286,7 +287,6 @@ CALLS: dict[str, Callable[[Node, int], object]] = {
     "fabric": lambda node, gpu: node.fabric(gpu),
     "pair": lambda node, gpu: node.pair(gpu, node.gpus[0]),
     "memory_sweep": lambda node, gpu: node.memory_sweep(gpu, "read", SMALL, 1, 1),
-    "host_copy": lambda node, gpu: node.host_copy(gpu, "host_to_device", SMALL, 1, 1),
     "load_begin": lambda node, gpu: node.load_begin(gpu, 1),
     "sensors": lambda node, gpu: list(node.sensors([gpu], 0.0, 0.1)),
 }
@@ -309,6 +309,11 @@ def test_a_heartbeat_comes_with_each_call(node: Node, pulses: list[tuple[int | N
     assert pulses
     assert all(isinstance(name, str) and name for _, name in pulses)
     assert {number for number, _ in pulses} <= {None, gpu, node.gpus[0]}
+
+
+def test_a_host_copy_of_a_gpu_that_does_not_exist_fails_alone(node: Node) -> None:
+    (failed,) = node.host_copies((99,), "host_to_device", "ce", False, SMALL, 1, 1)
+    assert isinstance(failed, Unavailable)
 
 
 def test_closing_twice_is_closing_once(node: Node) -> None:

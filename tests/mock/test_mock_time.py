@@ -16,7 +16,10 @@ def _everything(node: Node) -> list[object]:
     out: list[object] = [node.facts()]
     for gpu in node.gpus:
         out += [node.settings(gpu), node.ecc(gpu), node.links(gpu), node.fabric(gpu), node.pair(gpu, (gpu + 1) % 8)]
-        out += [node.memory_sweep(gpu, "triad", GIB, 2, 1), node.host_copy(gpu, "device_to_host", GIB, 1, 1)]
+        out += [
+            node.memory_sweep(gpu, "triad", GIB, 2, 1),
+            node.host_copies((gpu,), "device_to_host", "ce", False, GIB, 1, 1),
+        ]
     out.append(node.peer_copies([(0, 1), (2, 3)], "write", "sm", True, GIB, 2, 1))
     for gpu in node.gpus:
         node.load_begin(gpu, 1)

@@ -17,7 +17,7 @@ def sweep(kernel: str, gpu: int = 0, size: str = "MIB", passes: int = 2, seed: i
 
 
 def host_copy(direction: str, gpu: int = 0, seed: int = 7) -> str:
-    return f"node.host_copy({gpu}, {direction!r}, MIB, 2, {seed})"
+    return f"node.host_copies(({gpu},), {direction!r}, 'ce', False, MIB, 2, {seed})[0]"
 
 
 def test_each_kernel_counts_its_bytes_and_finds_nothing_wrong(machine: StubMachine) -> None:

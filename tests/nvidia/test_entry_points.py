@@ -36,7 +36,7 @@ EVERYTHING = (
     "node.pair(0, 1)",
     "list(node.sensors((0,), 0.0, 1.0))",
     *(f"node.memory_sweep(0, {kernel!r}, MIB, 1, 1)" for kernel in ("read", "write", "copy", "triad", "local_copy_ce")),
-    *(f"node.host_copy(0, {way!r}, MIB, 1, 1)" for way in ("host_to_device", "device_to_host")),
+    *(f"node.host_copies((0,), {way!r}, 'ce', False, MIB, 1, 1)" for way in ("host_to_device", "device_to_host")),
 )
 
 

@@ -13,7 +13,7 @@ from gpuaccept.errors import DeviceError, DeviceUnavailable
 
 CUDA_CALLS = {
     "memory_sweep": "cuLaunchKernel",
-    "host_copy": "cuMemcpyAsync",
+    "host_copies": "cuMemcpyAsync",
     "peer_copies": "cuMemcpyPeerAsync",
     "load_begin": "cuLaunchKernel",
     "load_end": "cuStreamSynchronize",

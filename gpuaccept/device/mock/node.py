@@ -8,16 +8,25 @@ and noise; its GPUs have cooled down to idle (replacing a worker is taken to las
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from gpuaccept.check import (
     CopyOperation,
     EccCounters,
     Engine,
     Fabric,
+    Gemm,
+    HostDirection,
+    HostState,
     Link,
+    LinkTraffic,
     LoadResult,
+    MarchStep,
     PairStatus,
+    Pattern,
+    Pcie,
+    Precision,
+    Process,
     Pulse,
     Sensors,
     Settings,
@@ -48,6 +57,7 @@ SHARES: dict[str, tuple[int, int]] = {"read": (1, 0), "write": (0, 1), "copy": (
 """Buffers that one pass reads and writes; the copy engine's copy is 1 and 1, and its rate counts them once."""
 STANDSTILL_GB_PER_S = 1e-3
 """A copy slower than this never ends, as far as the driver's time-out is concerned [judgement]."""
+_NOT_YET = "not simulated by this version"
 USABLE = 0.973
 """Part of the reported memory that can be allocated: 178.4 of 183.4 GB [B200 listing]."""
 
@@ -125,22 +135,36 @@ class MockNode(Machine):
         wrong = 0 if not self.world.names else int(self.number("memory.wrong_words", place, 0.0, self.time_s))
         return Transfer(elapsed, reads, writes, wrong)
 
-    def host_copy(
+    def memory_regions(self, gpu: int, region_bytes: int, passes: int, seed: int) -> tuple[Transfer, ...]:
+        """Read the memory region by region."""
+        raise DeviceError("memory_regions", 0, _NOT_YET, gpu)
+
+    def host_copies(
         self,
-        gpu: int,
-        direction: Literal["host_to_device", "device_to_host"],
+        gpus: Sequence[int],
+        direction: HostDirection,
+        engine: Engine,
+        bidirectional: bool,
         buffer_bytes: int,
         passes: int,
         seed: int,
-    ) -> Transfer:
-        """Copy between pinned host memory and a GPU."""
-        place = self.place(gpu, "host_copy")
-        self._allocate(gpu, place, buffer_bytes, passes)
-        moved = buffer_bytes * passes
-        elapsed = int(moved / _moving(self._paths.host(place, direction), gpu)) or 1
-        self.pass_time(CALL_S + elapsed * 1e-9)
-        wrong = 0 if not self.world.names else int(self.number("host.wrong_words", place, 0.0, self.time_s))
-        return Transfer(elapsed, moved, moved, wrong)
+    ) -> tuple[Transfer | Unavailable, ...]:
+        """Copies between pinned host memory and GPUs, at the same time."""
+        moved, longest = buffer_bytes * passes, 0
+        out: list[Transfer | Unavailable] = []
+        for gpu in gpus:
+            try:
+                place = self.place(gpu, "host_copies")
+                self._allocate(gpu, place, buffer_bytes, passes)
+                elapsed = int(moved / _moving(self._paths.host(place, direction), gpu)) or 1
+            except DeviceError as error:
+                out.append(Unavailable(error.call, error.code, error.name))
+                continue
+            longest = max(longest, elapsed)
+            wrong = 0 if not self.world.names else int(self.number("host.wrong_words", place, 0.0, self.time_s))
+            out.append(Transfer(elapsed, moved, moved, wrong))
+        self.pass_time(CALL_S + longest * 1e-9)
+        return tuple(out)
 
     def peer_copies(
         self,
@@ -211,6 +235,42 @@ class MockNode(Machine):
             raise DeviceError("cuMemAlloc", 2, "CUDA_ERROR_OUT_OF_MEMORY", gpu)
 
     # --- load and sensors -------------------------------------------------------------------------------------
+
+    def pcie(self, gpu: int, under_load: bool) -> Pcie:
+        """PCIe state and counters of one GPU."""
+        raise DeviceError("pcie", 0, _NOT_YET, gpu)
+
+    def link_traffic(self, gpu: int) -> tuple[LinkTraffic, ...]:
+        """Bytes that each NVLink has carried."""
+        raise DeviceError("link_traffic", 0, _NOT_YET, gpu)
+
+    def xids(self, gpu: int) -> tuple[int, ...] | Unavailable:
+        """XIDs of one GPU."""
+        return Unavailable("xids", 0, _NOT_YET)
+
+    def processes(self, gpu: int) -> tuple[Process, ...] | Unavailable:
+        """Compute processes of others."""
+        return Unavailable("processes", 0, _NOT_YET)
+
+    def host(self) -> HostState:
+        """The machine around the GPUs."""
+        raise DeviceError("host", 0, _NOT_YET)
+
+    def integrity_begin(self, gpu: int, share: float) -> int:
+        """Take memory for testing."""
+        raise DeviceError("integrity_begin", 0, _NOT_YET, gpu)
+
+    def integrity_step(self, gpu: int, expected: Pattern | None, write: Pattern | None) -> MarchStep:
+        """One march element."""
+        raise DeviceError("integrity_step", 0, _NOT_YET, gpu)
+
+    def integrity_end(self, gpu: int) -> None:
+        """Give the memory back."""
+        raise DeviceError("integrity_end", 0, _NOT_YET, gpu)
+
+    def gemm(self, gpu: int, precision: Precision, size: int, passes: int, seed: int) -> Gemm:
+        """Matrix products."""
+        raise DeviceError("gemm", 0, _NOT_YET, gpu)
 
     def load_begin(self, gpu: int, seed: int) -> None:
         """Start the soak load on a GPU."""

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 import pynvml
 
@@ -19,9 +18,18 @@ from gpuaccept.check import (
     EccCounters,
     Engine,
     Fabric,
+    Gemm,
+    HostDirection,
+    HostState,
     Link,
+    LinkTraffic,
     LoadResult,
+    MarchStep,
     PairStatus,
+    Pattern,
+    Pcie,
+    Precision,
+    Process,
     Pulse,
     Sensors,
     Settings,
@@ -219,15 +227,25 @@ class NvidiaNode:
     def memory_sweep(self, gpu: int, kernel: SweepKernel, buffer_bytes: int, passes: int, seed: int) -> Transfer:
         return self._computing(gpu).sweep(kernel, buffer_bytes, passes, seed)
 
-    def host_copy(
+    def memory_regions(self, gpu: int, region_bytes: int, passes: int, seed: int) -> tuple[Transfer, ...]:
+        raise DeviceError("memory_regions", 0, _NOT_YET, self._gpu(gpu).index)
+
+    def host_copies(
         self,
-        gpu: int,
-        direction: Literal["host_to_device", "device_to_host"],
+        gpus: Sequence[int],
+        direction: HostDirection,
+        engine: Engine,
+        bidirectional: bool,
         buffer_bytes: int,
         passes: int,
         seed: int,
-    ) -> Transfer:
-        return self._computing(gpu).host_copy(direction, buffer_bytes, passes, seed)
+    ) -> tuple[Transfer | Unavailable, ...]:
+        if engine != "ce" or bidirectional or len(gpus) != 1:
+            return (Unavailable("host_copies", 0, _NOT_YET),) * len(gpus)
+        try:
+            return (self._computing(gpus[0]).host_copy(direction, buffer_bytes, passes, seed),)
+        except DeviceError as error:
+            return (Unavailable(error.call, error.code, error.name),)
 
     def peer_copies(
         self,
@@ -240,6 +258,33 @@ class NvidiaNode:
         seed: int,
     ) -> tuple[Transfer | Unavailable, ...]:
         return (Unavailable("peer_copies", 0, _NOT_YET),) * len(pairs)
+
+    def pcie(self, gpu: int, under_load: bool) -> Pcie:
+        raise DeviceError("pcie", 0, _NOT_YET, self._gpu(gpu).index)
+
+    def link_traffic(self, gpu: int) -> tuple[LinkTraffic, ...]:
+        raise DeviceError("link_traffic", 0, _NOT_YET, self._gpu(gpu).index)
+
+    def xids(self, gpu: int) -> tuple[int, ...] | Unavailable:
+        return Unavailable("xids", 0, _NOT_YET)
+
+    def processes(self, gpu: int) -> tuple[Process, ...] | Unavailable:
+        return Unavailable("processes", 0, _NOT_YET)
+
+    def host(self) -> HostState:
+        raise DeviceError("host", 0, _NOT_YET)
+
+    def integrity_begin(self, gpu: int, share: float) -> int:
+        raise DeviceError("integrity_begin", 0, _NOT_YET, self._gpu(gpu).index)
+
+    def integrity_step(self, gpu: int, expected: Pattern | None, write: Pattern | None) -> MarchStep:
+        raise DeviceError("integrity_step", 0, _NOT_YET, self._gpu(gpu).index)
+
+    def integrity_end(self, gpu: int) -> None:
+        raise DeviceError("integrity_end", 0, _NOT_YET, self._gpu(gpu).index)
+
+    def gemm(self, gpu: int, precision: Precision, size: int, passes: int, seed: int) -> Gemm:
+        raise DeviceError("gemm", 0, _NOT_YET, self._gpu(gpu).index)
 
     def load_begin(self, gpu: int, seed: int) -> None:
         raise DeviceError("load_begin", 0, _NOT_YET, self._gpu(gpu).index)
