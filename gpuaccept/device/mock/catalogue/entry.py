@@ -1,0 +1,76 @@
+"""How a named fault is written: what it changes in the model, and what must be concluded from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gpuaccept.check import gpu_subject, link_subject
+from gpuaccept.data import Action, Cause, Result
+from gpuaccept.device.fault import Fault, FaultKey, FaultValues
+from gpuaccept.device.mock.model import Deviation, HardwareModel
+
+Expand = Callable[[FaultValues, HardwareModel], tuple[Deviation, ...]]
+
+GPU = FaultKey("gpu", 2, "place of the GPU on the complete board, in PCI order")
+LINK = FaultKey("link", 11, "number of the NVLink")
+AT = FaultKey("at_s", 60.0, "seconds after the start of the run")
+LOSS = "percent of the typical value that is lost"
+
+
+@dataclass(frozen=True)
+class Entry:
+    fault: Fault
+    expand: Expand
+
+
+def gpu_of(values: FaultValues) -> str:
+    return gpu_subject(int(values["gpu"]))
+
+
+def link_of(values: FaultValues) -> str:
+    return link_subject(int(values["gpu"]), int(values["link"]))
+
+
+def node_of(values: FaultValues) -> str:
+    return "node"
+
+
+def left(values: FaultValues, key: str = "loss_percent") -> float:
+    return 1.0 - float(values[key]) / 100.0
+
+
+def from_of(values: FaultValues) -> str:
+    return f"{float(values['at_s']):.6f}s"
+
+
+def value(target: str, parameter: str, value: float | bool | str, from_: str = "0s") -> Deviation:
+    return Deviation(target=target, parameter=parameter, value=value, from_=from_)
+
+
+def typical(target: str) -> Deviation:
+    """A loss is counted from a typical part: the victim's own luck neither hides it nor adds to it."""
+    return Deviation(target=target, parameter="gpu.spread", value=0.0)
+
+
+def factor(target: str, parameter: str, factor: float) -> Deviation:
+    return Deviation(target=target, parameter=parameter, factor=factor)
+
+
+def entry(
+    name: str,
+    summary: str,
+    keys: tuple[FaultKey, ...],
+    detects: str,
+    expected: tuple[Result, Cause, Action],
+    victim: Callable[[FaultValues], str],
+    expand: Expand,
+    severity: str | None = None,
+) -> Entry:
+    check, metric = detects.split(".")
+    return Entry(Fault(name, summary, keys, severity, (check, metric), *expected, victim), expand)
+
+
+REPLACE: tuple[Result, Cause, Action] = ("fail", "hardware", "replace")
+SETTING: tuple[Result, Cause, Action] = ("fail", "configuration", "correct the setting")
+FACILITY: tuple[Result, Cause, Action] = ("fail", "facility", "call the facility")
