@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from gpuaccept.device.fault import Fault, FaultKey, FaultValue
+from gpuaccept.device.mock.applies import why_not
 from gpuaccept.device.mock.catalogue import CATALOGUE
 from gpuaccept.device.mock.model import Deviation, HardwareModel
 from gpuaccept.errors import UsageError
@@ -35,7 +36,7 @@ def parse(text: str, model: HardwareModel) -> tuple[Fault, dict[str, FaultValue]
         hint = f"did you mean {near[0]}?" if near else f"known faults: {', '.join(_BY_NAME)}"
         raise UsageError(f"unknown fault {name!r}: {hint}", "`gpuaccept checks matrix` lists all faults")
     arguments = {key.name: key for key in entry.fault.keys}
-    values: dict[str, FaultValue] = dict(entry.fault.defaults)
+    values = _defaults(entry.fault, model)
     for pair in rest.split(",") if rest else ():
         key, equals, given = pair.partition("=")
         if not equals or key not in arguments:
@@ -50,8 +51,22 @@ def parse(text: str, model: HardwareModel) -> tuple[Fault, dict[str, FaultValue]
 def expand(texts: tuple[str, ...], model: HardwareModel) -> FaultSet:
     """All faults as deviations of a model. Raises UsageError."""
     given = tuple(parse(text, model) for text in texts)
-    deviations = tuple(deviation for fault, values in given for deviation in _BY_NAME[fault.name].expand(values, model))
-    return FaultSet(deviations, given)
+    deviations: list[Deviation] = []
+    for fault, values in given:
+        made = _BY_NAME[fault.name].expand(values, model)
+        if why := why_not(fault.name, made, model):
+            raise UsageError(f"{model.name} can't have the fault {fault.name}: {why}")
+        deviations += made
+    return FaultSet(tuple(deviations), given)
+
+
+def _defaults(fault: Fault, model: HardwareModel) -> dict[str, FaultValue]:
+    """The defaults on this model: GPUs and links are counted round where it has fewer."""
+    values: dict[str, FaultValue] = dict(fault.defaults)
+    for key, count in (("gpu", model.gpus), ("peer", model.gpus), ("link", model.nvlink.links)):
+        if key in values and count:
+            values[key] = int(values[key]) % count
+    return values
 
 
 def _converted(fault: str, key: FaultKey, text: str, model: HardwareModel) -> FaultValue:
@@ -64,7 +79,7 @@ def _converted(fault: str, key: FaultKey, text: str, model: HardwareModel) -> Fa
         raise UsageError(f"fault {fault}: {key.name}={text} is not {kind}") from None
     if key.name in ("gpu", "peer") and number not in range(model.gpus):
         raise UsageError(f"fault {fault}: there is no GPU {text}: this model has GPUs 0 to {model.gpus - 1}")
-    if key.name == "link" and number not in range(model.nvlink.links):
+    if key.name == "link" and model.nvlink.links and number not in range(model.nvlink.links):
         raise UsageError(f"fault {fault}: there is no link {text}: this model has links 0 to {model.nvlink.links - 1}")
     if not key.minimum <= number <= key.maximum:
         raise UsageError(f"fault {fault}: {key.name}={text} is not between {key.minimum:g} and {key.maximum:g}")

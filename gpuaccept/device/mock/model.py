@@ -83,20 +83,62 @@ class MemoryModel(Room, frozen=True, kw_only=True):
 
 
 class HostModel(Room, frozen=True, kw_only=True):
-    """Copies between host and GPU by copy engine, GB/s."""
+    """Copies between host and GPU, GB/s: by copy engine, by SM kernel, and what limits them together.
+
+    What has a default is judgement, for models that do not state it. `bidirectional_percent` is what the opposite
+    direction takes. `memory_per_numa_node` is what the memory of one socket gives to all its GPUs in one direction
+    (300 to 500 GB/s of DDR5), and `far_percent` what is lost where the memory belongs to the other socket.
+    """
 
     host_to_device: Positive
     device_to_host: Positive
+    host_to_device_sm: Positive | None = None
+    device_to_host_sm: Positive | None = None
+    bidirectional_percent: Annotated[float, Meta(gt=-100.0, le=0.0)] = -8.0
+    memory_per_numa_node: Positive = 400.0
+    far_percent: Annotated[float, Meta(gt=-100.0, le=0.0)] = -20.0
+
+
+class PcieModel(Room, frozen=True, kw_only=True):
+    """PCIe link of each GPU. An idle link goes down to `generation_idle`; the maximum is as NVML says it."""
+
+    generation: Annotated[int, Meta(ge=1, le=7)] = 5
+    generation_max: Annotated[int, Meta(ge=1, le=7)] = 5
+    generation_idle: Annotated[int, Meta(ge=1, le=7)] = 1
+    width: Annotated[int, Meta(ge=1, le=16)] = 16
+    replays_per_hour: NotNegative = 0.2
+
+
+class ServerModel(Room, frozen=True, kw_only=True):
+    """The machine around the GPUs: what is plugged in and how it is set up. The defaults are judgement."""
+
+    ports: Count = 8
+    port_rate_gbps: Positive = 400.0
+    port_firmware: Text = "28.43.2566"
+    nvme: Count = 8
+    dimms: Count = 32
+    power_supplies: Count = 6
+    iommu: Text = "passthrough"
+    governor: Text = "performance"
+    peermem: Text = "loaded"
+    uptime_s: NotNegative = 3600.0
 
 
 class NvlinkModel(Room, frozen=True, kw_only=True):
-    """NVLink: links of each GPU, counters that this generation has, and GB/s of a pair over all links."""
+    """NVLink: links of each GPU, counters that this generation has, and GB/s of a pair over all links.
+
+    A GPU without links (`links: 0`) has peers over PCIe: the rates are then those of PCIe, where `p2p` is `ok`.
+    """
 
     links: Annotated[int, Meta(ge=0, le=36)]
     version: Text
     remote_type: Text
     switches: Count
-    raw_rate_mbps: Annotated[int, Meta(gt=0)]
+    raw_rate_mbps: Count
+    p2p: Text = "ok"
+    """P2P status of every pair, in NVML's words."""
+    fabric: Literal["completed", "not supported"] = "completed"
+    """Fabric registration: NVML has it from Hopper on, and only where there is a switch."""
     counters: tuple[LinkCounter, ...]
     read_ce: Positive
     write_ce: Positive
@@ -138,6 +180,8 @@ class ThermalModel(Room, frozen=True, kw_only=True):
     flow_exponent: NotNegative
     maximum_c: float
     slowdown_margin_k: float
+    margin_readable: bool = True
+    """Whether NVML reads the margin to slowdown: from Ada on, not on Ampere."""
 
 
 class LoadModel(Room, frozen=True, kw_only=True):
@@ -151,6 +195,10 @@ class EccModel(Room, frozen=True, kw_only=True):
     """Corrected errors of healthy parts: how many GPUs show any, and how often those do (log-normal)."""
 
     remap_banks: Count
+    remap_readable: bool = True
+    """Whether NVML reads row remapping."""
+    repair_readable: bool = True
+    """Whether NVML reads pending channel and TPC repairs: on Blackwell with HBM."""
     share_with_corrected: Annotated[float, Meta(ge=0.0, le=1.0)]
     corrected_per_hour_median: NotNegative
     corrected_per_hour_log_sigma: NotNegative
@@ -196,6 +244,8 @@ class HardwareModel(Room, frozen=True, kw_only=True):
     clock: ClockModel
     memory: MemoryModel
     host: HostModel
+    pcie: PcieModel = PcieModel()
+    server: ServerModel = ServerModel()
     nvlink: NvlinkModel
     power: PowerModel
     thermal: ThermalModel

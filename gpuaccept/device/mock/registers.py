@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp
+from math import exp, prod
 
 from gpuaccept.check import (
     EccCounters,
@@ -65,6 +65,12 @@ def ecc(world: World, seed: int, place: int, t: float, holds: Holds) -> EccCount
         phase = noise.uniform(noise.key(seed, f"ecc {kind}", place), 0) if per_hour else 0.0
         return number(f"ecc.{kind}_new") + int(counted + phase * 0.999)
 
+    def remap(value: int) -> int | Unavailable:
+        return value if world.model.ecc.remap_readable else NOT_SUPPORTED
+
+    def repair(value: int) -> int | Unavailable:
+        return value if world.model.ecc.repair_readable else NOT_SUPPORTED
+
     counters = {}
     for kind in ("dram_corrected", "dram_uncorrected", "sram_corrected", "sram_uncorrected"):
         healthy = _corrected_per_hour(world.model, seed, place) if kind == "dram_corrected" else 0.0
@@ -73,14 +79,14 @@ def ecc(world: World, seed: int, place: int, t: float, holds: Holds) -> EccCount
     return EccCounters(
         **counters,
         sram_threshold_exceeded=flag("ecc.sram_threshold_exceeded"),
-        remapped_rows_correctable=number("remap.rows_correctable"),
-        remapped_rows_uncorrectable=number("remap.rows_uncorrectable"),
-        row_remapping_pending=flag("remap.pending"),
-        row_remapping_failure=flag("remap.failure"),
-        remap_banks_none=number("remap.banks_none", world.model.ecc.remap_banks),
-        remap_banks_low=number("remap.banks_low", world.model.ecc.remap_banks),
-        channel_repair_pending=flag("repair.channel_pending"),
-        tpc_repair_pending=flag("repair.tpc_pending"),
+        remapped_rows_correctable=remap(number("remap.rows_correctable")),
+        remapped_rows_uncorrectable=remap(number("remap.rows_uncorrectable")),
+        row_remapping_pending=remap(flag("remap.pending")),
+        row_remapping_failure=remap(flag("remap.failure")),
+        remap_banks_none=remap(number("remap.banks_none", world.model.ecc.remap_banks)),
+        remap_banks_low=remap(number("remap.banks_low", world.model.ecc.remap_banks)),
+        channel_repair_pending=repair(flag("repair.channel_pending")),
+        tpc_repair_pending=repair(flag("repair.tpc_pending")),
     )
 
 
@@ -135,13 +141,13 @@ def _link(world: World, place: int, number: int, t: float, holds: Holds) -> Link
     )
 
 
-def carried(world: World, place: int, t: float, holds: Holds) -> float:
-    """What a GPU's links carry together, as a share of the model's."""
+def carried(world: World, place: int, t: float, holds: Holds, *ways: str) -> float:
+    """What a GPU's links carry together, as a share of the model's; `ways` are further shares of each link."""
     count = world.model.nvlink.links
     if not count or not any(name.startswith("link.") for name in world.names):
         return 1.0
     shares = [
-        world.value("link.bandwidth", link_subject(place, number), 1.0, t, holds)
+        prod(world.value(way, link_subject(place, number), 1.0, t, holds) for way in ("link.bandwidth", *ways))
         for number in range(count)
         if world.value("link.state", link_subject(place, number), "on", t, holds) != "off"
     ]
@@ -151,6 +157,9 @@ def carried(world: World, place: int, t: float, holds: Holds) -> float:
 def fabric(world: World, place: int, t: float, holds: Holds) -> Fabric:
     """Fabric registration; its status and health mean nothing before it is completed."""
     subject = gpu_subject(place)
+    if world.model.nvlink.fabric == "not supported":
+        none = Unavailable("nvmlDeviceGetGpuFabricInfoV", 3, "NVML_ERROR_NOT_SUPPORTED")
+        return Fabric(none, none, none)
     state = world.value("fabric.state", subject, "completed", t, holds)
     if state != "completed":
         why = Unavailable("nvmlDeviceGetGpuFabricInfoV", 0, f"fabric registration is {state}")
@@ -166,8 +175,8 @@ def pair(world: World, place: int, peer: int, t: float, holds: Holds) -> PairSta
     """P2P status, and the nearest common ancestor: GPUs of one socket meet at its node, others across the system."""
     subject, half = pair_subject(place, peer), max(1, world.model.gpus // world.model.node.numa_nodes)
     return PairStatus(
-        world.value("pair.p2p_read", subject, "ok", t, holds),
-        world.value("pair.p2p_write", subject, "ok", t, holds),
+        world.value("pair.p2p_read", subject, world.model.nvlink.p2p, t, holds),
+        world.value("pair.p2p_write", subject, world.model.nvlink.p2p, t, holds),
         world.value("pair.common_ancestor", subject, "node" if place // half == peer // half else "system", t, holds),
     )
 

@@ -13,13 +13,14 @@ from gpuaccept.device.mock.faults import expand
 from gpuaccept.device.mock.model import Deviation, HardwareModel, Scenario
 from gpuaccept.device.mock.world import problems
 from gpuaccept.errors import Problem, ProfileError, UsageError
-from gpuaccept.reading import read_text
 from gpuaccept.reading.convert import Places, convert
-from gpuaccept.reading.yaml import parse
+from gpuaccept.reading.yaml import MappingNode, Node, ScalarNode, parse
 
 _MODEL = re.compile(rb"^kind:\s*model\b", re.MULTILINE)
 LIMIT_BYTES = 1 << 20
 """Largest file of this kind that is read."""
+LIMIT_LAYERS = 8
+"""Models that extend one another."""
 
 
 class Simulation(NamedTuple):
@@ -85,7 +86,8 @@ def _read(path: Path, time_ns: int, size: int) -> tuple[HardwareModel, Scenario,
     """A model alone, or a scenario and its model; and where each part of the scenario was written."""
     data = _bytes(path)
     if _MODEL.search(data):
-        return _model(path, data), Scenario(hardware=path.stem), {}, hashlib.sha256(data).hexdigest()
+        model, files = _model(path, data)
+        return model, Scenario(hardware=path.stem), {}, hashlib.sha256(b"\0".join(files)).hexdigest()
     scenario, places = convert(parse(_text(data, path), str(path)), Scenario)
     try:
         under = find(scenario.hardware)
@@ -94,15 +96,47 @@ def _read(path: Path, time_ns: int, size: int) -> tuple[HardwareModel, Scenario,
     below = _bytes(under)
     if not _MODEL.search(below):
         raise ProfileError((places["hardware"].problem("hardware", f"{scenario.hardware} is not a hardware model"),))
-    return _model(under, below), scenario, places, hashlib.sha256(data + b"\0" + below).hexdigest()
+    model, files = _model(under, below)
+    return model, scenario, places, hashlib.sha256(b"\0".join((data, *files))).hexdigest()
 
 
-def _model(path: Path, data: bytes) -> HardwareModel:
-    model = read_text(_text(data, path), str(path), HardwareModel)
+def _model(path: Path, data: bytes) -> tuple[HardwareModel, tuple[bytes, ...]]:
+    """A hardware model, and the bytes of each file that it was made of, its own first."""
+    tree, files = _layers(path, data, ())
+    model = convert(tree, HardwareModel)[0]
     if len(model.gpu.module_ids) != model.gpus or not model.gpus:
         text = f"{model.gpus} PCI bus ids and {len(model.gpu.module_ids)} module ids: give each GPU one of each"
         raise ProfileError((Problem(str(path), 0, 0, "gpu", text),))
-    return model
+    return model, files
+
+
+def _layers(path: Path, data: bytes, above: tuple[Path, ...]) -> tuple[Node, tuple[bytes, ...]]:
+    """The tree of a model on that of the model that it extends: mappings key by key, everything else whole."""
+    tree = parse(_text(data, path), str(path))
+    written = tree.get("extends") if isinstance(tree, MappingNode) else None
+    if not isinstance(tree, MappingNode) or written is None:
+        return tree, (data,)
+    chain = (*above, path.resolve())
+    if not isinstance(written, ScalarNode) or not isinstance(written.value, str):
+        raise ProfileError((written.place.problem("extends", "must be the name or path of a hardware model"),))
+    try:
+        under = find(written.value)
+    except UsageError as error:
+        raise ProfileError((written.place.problem("extends", error.fact),)) from None
+    if under.resolve() in chain or len(chain) > LIMIT_LAYERS:
+        raise ProfileError((written.place.problem("extends", "the models extend each other in a loop"),))
+    below, files = _layers(under, _bytes(under), chain)
+    own = MappingNode(tree.place, {key: entry for key, entry in tree.items.items() if key != "extends"})
+    return (_merged(below, own) if isinstance(below, MappingNode) else own), (data, *files)
+
+
+def _merged(below: MappingNode, above: MappingNode) -> MappingNode:
+    items = dict(below.items)
+    for key, (place, node) in above.items.items():
+        under = below.get(key)
+        both = isinstance(under, MappingNode) and isinstance(node, MappingNode)
+        items[key] = (place, _merged(under, node) if both else node)  # type: ignore[arg-type]
+    return MappingNode(above.place, items)
 
 
 def _bytes(path: Path) -> bytes:

@@ -17,6 +17,7 @@ from gpuaccept.device.mock.world import Holds, World
 Array = NDArray[np.float64]
 _FIELD = {name: index for index, name in enumerate(Segment._fields)}
 COUNTER_END = 2.0**62
+NO_MARGIN = Unavailable("nvmlDeviceGetMarginTemperature", 3, "NVML_ERROR_NOT_SUPPORTED")
 _COLUMNS = Sensors._fields[1:-1]
 
 
@@ -47,13 +48,17 @@ class SensorBank:
             np.array([[memory_clock(place)] for place in places], np.float64), len(at), axis=1
         )
         if self.deviating:
-            return [self._deviated(place, row, at, columns, holds) for row, place in enumerate(places)]
-        lists = {name: column.tolist() for name, column in columns.items()}
-        times = tuple(at)
-        return [
-            Sensors(times, *(tuple(lists[name][row]) for name in (*_COLUMNS, "iterations")))
-            for row in range(len(places))
-        ]
+            out = [self._deviated(place, row, at, columns, holds) for row, place in enumerate(places)]
+        else:
+            lists = {name: column.tolist() for name, column in columns.items()}
+            times = tuple(at)
+            out = [
+                Sensors(times, *(tuple(lists[name][row]) for name in (*_COLUMNS, "iterations")))
+                for row in range(len(places))
+            ]
+        if not self.world.model.thermal.margin_readable:
+            out = [one._replace(margin_k=NO_MARGIN) for one in out]
+        return out
 
     def _deviated(
         self,
