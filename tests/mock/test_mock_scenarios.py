@@ -223,7 +223,9 @@ def test_no_deviation_breaks_the_simulator(changes: list[tuple[str, str, float, 
     model = load("hgx-b200").model
     deviations = tuple(
         Deviation(
-            target={"gpu": "gpu/2", "link": "gpu/2/link/*", "pair": "gpu/2>*", "node": "node"}[PARAMETERS[name].kind],
+            target={"gpu": "gpu/2", "link": "gpu/2/link/*", "pair": "gpu/2>*", "port": "host/nic/*", "node": "node"}[
+                PARAMETERS[name].kind
+            ],
             parameter=name,
             from_="0s" if PARAMETERS[name].fixed else start,
             **{how: value},
@@ -239,6 +241,8 @@ def test_no_deviation_breaks_the_simulator(changes: list[tuple[str, str, float, 
             assert node.memory_sweep(gpu, "copy", GIB, 1, 1).elapsed_ns > 0
         (copied,) = node.host_copies((gpu,), "host_to_device", "ce", False, GIB, 1, 1)
         assert isinstance(copied, Unavailable) or copied.elapsed_ns > 0
+        node.pcie(gpu, under_load=True), node.link_traffic(gpu), node.xids(gpu), node.processes(gpu)
+    node.host()
     node.peer_copies([(2, 3)], "read", "ce", False, GIB, 1, 1)
     node.load_begin(2, 1)
     for block in node.sensors([2], 60, 1.0):

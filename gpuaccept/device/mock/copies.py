@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import acos, cos, inf, sqrt
-from typing import Literal
 
-from gpuaccept.check import SweepKernel, pair_subject
-from gpuaccept.device.mock import registers
+from gpuaccept.check import Engine, HostDirection, SweepKernel, pair_subject
+from gpuaccept.device.mock import pcie, registers, surroundings
 from gpuaccept.device.mock.machine import Machine
 from gpuaccept.device.mock.model import HardwareModel, Spread
 from gpuaccept.device.mock.noise import GOLDEN, MASK, MIX_1, MIX_2, key, normal, student
@@ -16,6 +15,8 @@ HEAT_S = 0.1
 """Time that the memory's temperature is taken to stand still, s: far below every thermal time constant."""
 VISIT_GAP_S = 1.0
 """Calls of one quantity without a longer pause than this are one visit and share its noise, s [judgement]."""
+OVER_PCIE = 0.75
+"""What a copy between GPUs over PCIe reaches of a copy from the host [judgement]."""
 _SQRT2 = sqrt(2.0)
 
 
@@ -108,9 +109,21 @@ class Paths:
         path = self._by_place.get((place, kernel)) or self._new_sweep(place, kernel)
         return self._now(path) * self._heat_factor(place)
 
-    def host(self, place: int, direction: Literal["host_to_device", "device_to_host"]) -> float:
-        """GB/s of the next host copy."""
-        return self._now(self._by_place.get((place, direction)) or self._new_host(place, direction))
+    def host(self, place: int, direction: HostDirection, engine: Engine = "ce", bidirectional: bool = False) -> float:
+        """GB/s of the next host copy of a GPU that has its path to the host's memory to itself."""
+        name = direction if engine == "ce" else f"{direction} sm"
+        rate = self._now(self._by_place.get((place, name)) or self._new_host(place, direction, engine, name))
+        return rate * (1.0 + self._machine.model.host.bidirectional_percent / 100.0) if bidirectional else rate
+
+    def crowded(self, gpu: int, peer: int) -> float:
+        """What the switch leaves of a copy from one GPU to another while all GPUs copy to all, as a share."""
+        machine = self._machine
+        ends = (machine.places[gpu], machine.places[peer])
+        return min(
+            registers.carried(machine.world, end, machine.time_s, machine.holds, "link.crowded")
+            / max(1e-9, registers.carried(machine.world, end, machine.time_s, machine.holds))
+            for end in ends
+        )
 
     def pair(self, code: str, gpu: int, peer: int) -> Path:
         """The path of an operation (`read_ce`, `bidirectional_write_sm`, …) of a pair of GPUs."""
@@ -154,25 +167,41 @@ class Paths:
         self._by_place[(place, kernel)] = path
         return path
 
-    def _new_host(self, place: int, direction: Literal["host_to_device", "device_to_host"]) -> Path:
-        machine, model = self._machine, self._machine.model
+    def _new_host(self, place: int, direction: HostDirection, engine: Engine, name: str) -> Path:
+        machine, host = self._machine, self._machine.model.host
+        by_engine = getattr(host, f"{direction}_sm") if engine == "sm" else None
+        base = float(by_engine or getattr(host, direction))
 
         def ask() -> float:
-            rate = machine.number(f"host.{direction}", place, getattr(model.host, direction), machine.time_s)
-            return rate * machine.number("host.bandwidth", place, 1.0, machine.time_s)
+            now = machine.time_s
+            rate = machine.number(f"host.{direction}", place, base, now)
+            rate *= machine.number("host.bandwidth", place, 1.0, now)
+            rate *= pcie.share(machine.world, place, now, machine.holds)
+            near = surroundings.numa_node(machine.world, place, now, machine.holds)
+            far = near != surroundings.true_node(machine.world, place)
+            return rate * (1.0 + host.far_percent / 100.0) if far else rate
 
-        path = Path(ask, model.noise.host, machine.seed, f"host {direction}", place, machine.spread(place))
-        self._by_place[(place, direction)] = path
+        path = Path(ask, machine.model.noise.host, machine.seed, f"host {name}", place, machine.spread(place))
+        self._by_place[(place, name)] = path
         return path
 
     def _new_pair(self, code: str, gpu: int, peer: int) -> Path:
         machine, model = self._machine, self._machine.model
         one, other = machine.places[gpu], machine.places[peer]
 
+        source, target = (one, other) if "write" in code else (other, one)
+        ways = [(source, "link.transmit"), (target, "link.receive")]
+        both = code.startswith("bidirectional")
+        if both:
+            ways += [(target, "link.transmit"), (source, "link.receive")]
+
         def ask() -> float:
-            now = machine.time_s
-            carried = min(registers.carried(machine.world, end, now, machine.holds) for end in (one, other))
-            share = machine.world.value("pair.bandwidth", pair_subject(one, other), 1.0, now, machine.holds)
+            world, now, holds = machine.world, machine.time_s, machine.holds
+            share = world.value("pair.bandwidth", pair_subject(one, other), 1.0, now, holds)
+            if world.value("pair.over_pcie", pair_subject(one, other), False, now, holds):
+                over = min(model.host.host_to_device, model.host.device_to_host) * OVER_PCIE * (2 if both else 1)
+                return over * share * min(pcie.share(world, end, now, holds) for end in (one, other))
+            carried = min(registers.carried(world, end, now, holds, way) for end, way in ways)
             return float(getattr(model.nvlink, code)) * carried * share
 
         spread = model.noise.nvlink_ce if code.endswith("ce") else model.noise.nvlink_sm

@@ -37,10 +37,11 @@ from gpuaccept.check import (
     pair_subject,
 )
 from gpuaccept.data import NodeFacts
-from gpuaccept.device.mock import registers
+from gpuaccept.device.mock import pcie, registers, surroundings
 from gpuaccept.device.mock.copies import Paths
 from gpuaccept.device.mock.identity import node_facts
 from gpuaccept.device.mock.machine import Machine, hang
+from gpuaccept.device.mock.traffic import Traffic
 from gpuaccept.device.mock.world import World
 from gpuaccept.errors import DeviceError
 
@@ -55,6 +56,8 @@ BUFFERS = {"read": 1, "write": 1, "copy": 2, "triad": 3, "local_copy_ce": 2}
 """Buffers that a sweep allocates."""
 SHARES: dict[str, tuple[int, int]] = {"read": (1, 0), "write": (0, 1), "copy": (1, 1), "triad": (2, 1)}
 """Buffers that one pass reads and writes; the copy engine's copy is 1 and 1, and its rate counts them once."""
+PCIE_LOAD_S = 0.02
+"""Virtual time of the copy that keeps a link busy while it is read, s [judgement]."""
 STANDSTILL_GB_PER_S = 1e-3
 """A copy slower than this never ends, as far as the driver's time-out is concerned [judgement]."""
 _NOT_YET = "not simulated by this version"
@@ -76,6 +79,7 @@ class MockNode(Machine):
     ) -> None:
         super().__init__(world, seed, gpus, pulse, start_s, real_time)
         self._paths = Paths(self)
+        self._traffic = Traffic(world)
         self._bank: SensorBank | None = None
 
     # --- identity and registers -------------------------------------------------------------------------------
@@ -149,22 +153,39 @@ class MockNode(Machine):
         passes: int,
         seed: int,
     ) -> tuple[Transfer | Unavailable, ...]:
-        """Copies between pinned host memory and GPUs, at the same time."""
-        moved, longest = buffer_bytes * passes, 0
-        out: list[Transfer | Unavailable] = []
+        """Copies between pinned host memory and GPUs, at the same time: those of one NUMA node share its memory."""
+        moved, longest, now = buffer_bytes * passes, 0, self.time_s
+        found: list[Unavailable | tuple[int, int, float]] = []
+        demand: dict[int, float] = {}
         for gpu in gpus:
             try:
                 place = self.place(gpu, "host_copies")
                 self._allocate(gpu, place, buffer_bytes, passes)
-                elapsed = int(moved / _moving(self._paths.host(place, direction), gpu)) or 1
+                rate = _moving(self._paths.host(place, direction, engine, bidirectional), gpu)
             except DeviceError as error:
-                out.append(Unavailable(error.call, error.code, error.name))
+                found.append(Unavailable(error.call, error.code, error.name))
                 continue
+            memory = surroundings.numa_node(self.world, place, now, self.holds)
+            demand[memory] = demand.get(memory, 0.0) + rate
+            found.append((place, memory, rate))
+        out: list[Transfer | Unavailable] = []
+        for one in found:
+            if isinstance(one, Unavailable):
+                out.append(one)
+                continue
+            place, memory, rate = one
+            elapsed = int(moved / (rate * min(1.0, self._host_memory() / demand[memory]))) or 1
             longest = max(longest, elapsed)
-            wrong = 0 if not self.world.names else int(self.number("host.wrong_words", place, 0.0, self.time_s))
+            wrong = 0 if not self.world.names else int(self.number("host.wrong_words", place, 0.0, now))
             out.append(Transfer(elapsed, moved, moved, wrong))
         self.pass_time(CALL_S + longest * 1e-9)
         return tuple(out)
+
+    def _host_memory(self) -> float:
+        """GB/s of the memory of one NUMA node: modules that are missing are missing evenly."""
+        whole = self.model.server.dimms
+        share = self.world.value("host.dimms", "node", float(whole), 0.0, self.holds) / whole if whole else 1.0
+        return max(1e-3, self.model.host.memory_per_numa_node * share)
 
     def peer_copies(
         self,
@@ -183,14 +204,16 @@ class MockNode(Machine):
         self.pulse(first, "peer_copies")
         self.refresh()
         now, names, generation = self.time_s, self.world.names, self.generation
+        refused = self.model.nvlink.p2p != "ok"
         code = f"{'bidirectional_' if bidirectional else ''}{operation}_{engine}"
         tick = int(now * 1e9)
         moved = buffer_bytes * passes * (2 if bidirectional else 1)
         crowd = _crowd(pairs) if len({gpu for pair in pairs for gpu in pair}) < 2 * len(pairs) else 1
+        meshed = "link.crowded" in names and crowd > 1 and {a for a, _ in pairs} == {b for _, b in pairs}
         longest = 0
         out: list[Transfer | Unavailable] = []
         for gpu, peer in pairs:
-            if names or self.closed or gpu not in self.gpus or peer not in self.gpus or gpu == peer:
+            if names or refused or self.closed or gpu not in self.gpus or peer not in self.gpus or gpu == peer:
                 failure = self._pair_failure(gpu, peer, operation, buffer_bytes, passes)
                 if failure is not None:
                     out.append(failure)
@@ -199,9 +222,12 @@ class MockNode(Machine):
             if rate < STANDSTILL_GB_PER_S:
                 out.append(Unavailable("cuEventSynchronize", 702, "CUDA_ERROR_LAUNCH_TIMEOUT"))
                 continue
+            if meshed:
+                rate *= self._paths.crowded(gpu, peer)
             elapsed = int(moved * crowd / rate) or 1
             if elapsed > longest:
                 longest = elapsed
+            self._traffic.add(self.places[gpu], self.places[peer], operation, bidirectional, moved, now, self.holds)
             wrong = 0
             if names:
                 wrong = int(self.world.value("pair.wrong_words", self._pair_subject(gpu, peer), 0.0, now, self.holds))
@@ -234,27 +260,39 @@ class MockNode(Machine):
         if wanted > (self.model.gpu.memory_total_mib << 20) * USABLE:
             raise DeviceError("cuMemAlloc", 2, "CUDA_ERROR_OUT_OF_MEMORY", gpu)
 
-    # --- load and sensors -------------------------------------------------------------------------------------
+    # --- links and surroundings ---------------------------------------------------------------------------------
 
     def pcie(self, gpu: int, under_load: bool) -> Pcie:
-        """PCIe state and counters of one GPU."""
-        raise DeviceError("pcie", 0, _NOT_YET, gpu)
+        """PCIe state and counters of one GPU; the copy under which the link is read takes its time."""
+        place = self.place(gpu, "pcie", "nvmlDeviceGetCurrPcieLinkGeneration")
+        busy = under_load or self.bodies[place].loaded
+        state = pcie.state(self.world, self.seed, place, self.time_s, self.holds, busy)
+        self.pass_time(CALL_S + (PCIE_LOAD_S if under_load else 0.0))
+        return state
 
     def link_traffic(self, gpu: int) -> tuple[LinkTraffic, ...]:
         """Bytes that each NVLink has carried."""
-        raise DeviceError("link_traffic", 0, _NOT_YET, gpu)
+        place = self.place(gpu, "link_traffic", "nvmlDeviceGetFieldValues")
+        return self._traffic.read(place, self.time_s, self.holds)
 
     def xids(self, gpu: int) -> tuple[int, ...] | Unavailable:
-        """XIDs of one GPU."""
-        return Unavailable("xids", 0, _NOT_YET)
+        """XIDs of one GPU since this process began: a GPU that is lost was told of before."""
+        if gpu not in self.gpus:
+            self.place(gpu, "xids", "nvmlEventSetWait")
+        self.pulse(gpu, "xids")
+        return surroundings.xids(self.world, self.places[gpu], self.start, self.time_s)
 
     def processes(self, gpu: int) -> tuple[Process, ...] | Unavailable:
         """Compute processes of others."""
-        return Unavailable("processes", 0, _NOT_YET)
+        place = self.place(gpu, "processes", "nvmlDeviceGetComputeRunningProcesses")
+        return surroundings.processes(self.world, place, self.time_s, self.holds)
 
     def host(self) -> HostState:
         """The machine around the GPUs."""
-        raise DeviceError("host", 0, _NOT_YET)
+        self.pulse(None, "host")
+        return surroundings.host_state(self.world, self.seed, self.places, self.time_s, self.holds)
+
+    # --- load and sensors -------------------------------------------------------------------------------------
 
     def integrity_begin(self, gpu: int, share: float) -> int:
         """Take memory for testing."""

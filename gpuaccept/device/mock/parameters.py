@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-SubjectKind = Literal["node", "gpu", "link", "pair"]
+SubjectKind = Literal["node", "gpu", "link", "pair", "port"]
 ValueType = Literal["number", "text", "flag", "sensor"]
 
 
@@ -76,6 +76,33 @@ PARAMETERS: dict[str, Parameter] = {
     "host.host_to_device": _gpu("number", "host to GPU, GB/s"),
     "host.device_to_host": _gpu("number", "GPU to host, GB/s"),
     "host.wrong_words": _gpu("number", "wrong words in each host copy"),
+    # PCIe
+    "pcie.generation": _gpu("number", "PCIe generation under load; the rates of host copies follow it"),
+    "pcie.width": _gpu("number", "PCIe lanes that are trained; the rates of host copies follow it"),
+    "pcie.replays": _gpu("number", "PCIe replays before the run"),
+    "pcie.replays_per_hour": _gpu("number", "rate of PCIe replays"),
+    "pcie.aer_correctable_per_hour": _gpu("number", "rate of corrected PCIe errors"),
+    "pcie.aer_nonfatal_new": _gpu("number", "uncorrected PCIe errors that were not fatal, so far in the run"),
+    "pcie.aer_fatal_new": _gpu("number", "fatal PCIe errors so far in the run"),
+    # the machine around the GPUs
+    "gpu.numa_node": _gpu("number", "NUMA node that the firmware gives the GPU, -1 for none: there its copies go"),
+    "gpu.xid": _gpu("number", "number of an XID that the driver logs for the GPU at `from`"),
+    "gpu.other_processes": _gpu("number", "compute processes of others"),
+    "host.iommu": Parameter("node", "text", "IOMMU: off, passthrough or translated"),
+    "host.acs_redirect": Parameter("node", "number", "PCIe bridges above GPUs that redirect peer traffic"),
+    "host.governor": Parameter("node", "text", "frequency governor of all CPUs, or `mixed`"),
+    "host.numa_balancing": Parameter("node", "number", "automatic NUMA balancing, 0 or 1"),
+    "host.peermem": Parameter("node", "text", "module for RDMA to GPU memory: loaded or not loaded"),
+    "host.fabric_manager": Parameter("node", "text", "service of the fabric manager: active, inactive or failed"),
+    "host.nvme": Parameter("node", "number", "NVMe drives that are found", True),
+    "host.dimms": Parameter("node", "number", "memory modules that are found", True),
+    "host.power_supplies": Parameter("node", "number", "power supplies that are found", True),
+    "host.telemetry_readers": Parameter("node", "number", "other programs that read the GPUs"),
+    "host.sxid": Parameter("node", "number", "number of an SXid that the driver logs for the first switch at `from`"),
+    "port.state": Parameter("port", "text", "state of the network port, for example active or down"),
+    "port.rate_gbps": Parameter("port", "number", "rate of the network port, Gb/s"),
+    "port.symbol_errors_per_hour": Parameter("port", "number", "rate of symbol errors of the network port"),
+    "port.link_downed": Parameter("port", "number", "times that the network port lost its link"),
     "call.hang": _gpu("flag", "every call on this GPU blocks for ever"),
     "cuda.not_ready": _gpu("flag", "CUDA calls fail: system not ready (802)"),
     # ECC and repair
@@ -106,6 +133,13 @@ PARAMETERS: dict[str, Parameter] = {
     "fabric.health": _gpu("text", "fabric health flags that are set, or `healthy`"),
     "link.state": Parameter("link", "text", "on, off or sleep"),
     "link.bandwidth": Parameter("link", "number", "what the link carries, as a share of the model's"),
+    "link.transmit": Parameter(
+        "link", "number", "what the link carries away from its GPU, as a share of its bandwidth"
+    ),
+    "link.receive": Parameter("link", "number", "what the link carries to its GPU, as a share of its bandwidth"),
+    "link.crowded": Parameter(
+        "link", "number", "what the switch carries at this link while all GPUs copy to all, as a share of its bandwidth"
+    ),
     "link.version": Parameter("link", "text", "NVLink version"),
     "link.remote_type": Parameter("link", "text", "what NVML sees at the other end: switch or gpu"),
     "link.remote_pci_id": Parameter("link", "text", "PCI id at the other end"),
@@ -121,6 +155,7 @@ PARAMETERS: dict[str, Parameter] = {
     "pair.p2p_write": Parameter("pair", "text", "P2P write status"),
     "pair.common_ancestor": Parameter("pair", "text", "nearest common ancestor"),
     "pair.bandwidth": Parameter("pair", "number", "copies of the first GPU of the pair, as a share of the model's"),
+    "pair.over_pcie": Parameter("pair", "flag", "copies of the pair take PCIe, not NVLink, and no status says so"),
     "pair.wrong_words": Parameter("pair", "number", "wrong words in each copy"),
     # sensors: what is read, not what is
     "sensor.power_w": _gpu("sensor", "power reading, W"),

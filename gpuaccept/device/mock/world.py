@@ -13,7 +13,7 @@ from gpuaccept.device.mock.model import Deviation, HardwareModel, When, seconds
 from gpuaccept.device.mock.parameters import PARAMETERS, SubjectKind
 from gpuaccept.errors import Problem
 
-MAY_BE_NEGATIVE = frozenset({"thermal.inlet_c"})
+MAY_BE_NEGATIVE = frozenset({"thermal.inlet_c", "gpu.numa_node"})
 """Numbers that an `add` or `value` may bring below zero; all others stop there."""
 V = TypeVar("V", float, int, str, bool)
 Holds = Callable[[When, str], bool]
@@ -39,7 +39,14 @@ def subjects(kind: SubjectKind, model: HardwareModel) -> tuple[str, ...]:
         return tuple(link_subject(gpu, link) for gpu in gpus for link in range(model.nvlink.links))
     if kind == "pair":
         return tuple(pair_subject(gpu, peer) for gpu in gpus for peer in gpus if gpu != peer)
+    if kind == "port":
+        return tuple(map(port_subject, range(model.server.ports)))
     return ("node",)
+
+
+def port_subject(port: int) -> str:
+    """`host/nic/mlx5_3`."""
+    return f"host/nic/mlx5_{port}"
 
 
 def problems(deviations: Iterable[Deviation], model: HardwareModel, file: str, where: str = "set") -> list[Problem]:

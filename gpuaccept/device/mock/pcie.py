@@ -1,0 +1,43 @@
+"""The PCIe link of a simulated GPU: what NVML and the kernel tell of it, and what it leaves of a copy's rate."""
+
+from __future__ import annotations
+
+from gpuaccept.check import Pcie, gpu_subject
+from gpuaccept.device.mock import noise
+from gpuaccept.device.mock.world import Holds, World
+
+GB_PER_S_A_LANE = {1: 0.25, 2: 0.5, 3: 0.985, 4: 1.969, 5: 3.938, 6: 7.563, 7: 15.126}
+"""By generation: transfers a second less the encoding (8b/10b, from 3 on 128b/130b, from 6 on flits) [PCIe]."""
+
+
+def state(world: World, seed: int, place: int, t: float, holds: Holds, busy: bool) -> Pcie:
+    """The link as it is read: a link that carries nothing goes down to the idle generation."""
+    model, subject = world.model.pcie, gpu_subject(place)
+
+    def number(parameter: str, base: float) -> int:
+        return int(world.value(f"pcie.{parameter}", subject, float(base), t, holds))
+
+    def counted(parameter: str, per_hour: float = 0.0) -> int:
+        # a healthy link's first event comes at any part of its period; a fault counts from its beginning
+        phase = noise.uniform(noise.key(seed, f"pcie {parameter}", place), 0) if per_hour else 0.0
+        return int(world.integral(f"pcie.{parameter}", subject, per_hour, t, holds) / 3600.0 + phase * 0.999)
+
+    generation = number("generation", model.generation)
+    return Pcie(
+        generation=generation if busy else min(generation, model.generation_idle),
+        generation_max=model.generation_max,
+        width=number("width", model.width),
+        width_max=model.width,
+        replays=number("replays", 0) + counted("replays_per_hour", model.replays_per_hour),
+        aer_correctable=counted("aer_correctable_per_hour"),
+        aer_nonfatal=number("aer_nonfatal_new", 0),
+        aer_fatal=number("aer_fatal_new", 0),
+    )
+
+
+def share(world: World, place: int, t: float, holds: Holds) -> float:
+    """What the link as it is trained carries, as a share of the model's."""
+    model, subject = world.model.pcie, gpu_subject(place)
+    generation = int(world.value("pcie.generation", subject, float(model.generation), t, holds))
+    width = world.value("pcie.width", subject, float(model.width), t, holds)
+    return GB_PER_S_A_LANE.get(generation, 0.0) / GB_PER_S_A_LANE[model.generation] * width / model.width

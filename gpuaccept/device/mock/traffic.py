@@ -1,0 +1,62 @@
+"""What the links of each simulated GPU have carried: their counters of bytes.
+
+They count what this process copied on top of what was carried before it, so a difference never spans two processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gpuaccept.check import CopyOperation, LinkTraffic, link_subject, pair_subject
+from gpuaccept.device.mock.world import Holds, World
+
+CARRIED_BEFORE = 1 << 40
+"""Bytes of each link and direction before the run [judgement]."""
+COUNTED_IN = 1 << 10
+"""Bytes that the counters step by: NVML has them in KiB."""
+
+
+class Traffic:
+    """Bytes that left and reached each GPU of a board over NVLink."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._sent = [0] * world.model.gpus
+        self._received = [0] * world.model.gpus
+        self._bypassed = "pair.over_pcie" in world.names
+
+    def add(
+        self, place: int, peer: int, operation: CopyOperation, both: bool, moved: int, t: float, holds: Holds
+    ) -> None:
+        """Count a copy of a pair, unless it took another way; `moved` are the bytes of both directions."""
+        if self._bypassed and self._world.value("pair.over_pcie", pair_subject(place, peer), False, t, holds):
+            return
+        for source, target in _directions(place, peer, operation, both):
+            self._sent[source] += moved // 2 if both else moved
+            self._received[target] += moved // 2 if both else moved
+
+    def read(self, place: int, t: float, holds: Holds) -> tuple[LinkTraffic, ...]:
+        """The counters of a GPU's links: data is dealt out evenly to the links that are up."""
+        nvlink = self._world.model.nvlink
+        numbers = range(nvlink.links)
+        up = numbers
+        if "link.state" in self._world.names:
+            up_now = (self._world.value("link.state", link_subject(place, n), "on", t, holds) for n in numbers)
+            up = [n for n, state in zip(numbers, up_now, strict=True) if state != "off"]  # type: ignore[assignment]
+        if not up:
+            return tuple(LinkTraffic(n, CARRIED_BEFORE, CARRIED_BEFORE) for n in numbers)
+        sent, received = (
+            CARRIED_BEFORE + _stepped(total / len(up)) for total in (self._sent[place], self._received[place])
+        )
+        carried, still = (sent, received), (CARRIED_BEFORE, CARRIED_BEFORE)
+        return tuple(LinkTraffic(n, *(carried if n in up else still)) for n in numbers)
+
+
+def _directions(place: int, peer: int, operation: CopyOperation, both: bool) -> Iterable[tuple[int, int]]:
+    """(from, to) of the data: a read pulls it from the peer, a write pushes it there."""
+    one = (place, peer) if operation == "write" else (peer, place)
+    return (one, one[::-1]) if both else (one,)
+
+
+def _stepped(total: float) -> int:
+    return int(total // COUNTED_IN) * COUNTED_IN
