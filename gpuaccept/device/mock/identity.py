@@ -30,7 +30,8 @@ def gpu_uuid(model: HardwareModel, seed: int, place: int) -> str:
 
 def pci_bus_id(model: HardwareModel, place: int) -> str:
     """PCI address in NVML's form, for example `00000000:1B:00.0`."""
-    return f"00000000:{model.gpu.pci_bus_ids[place]}:00.0"
+    written = model.gpu.pci_bus_ids[place]
+    return f"{written if ':' in written else f'00000000:{written}'}:00.0"
 
 
 def switch_pci_id(model: HardwareModel, link: int) -> str:

@@ -33,12 +33,15 @@ class NodeModel(Room, frozen=True, kw_only=True):
 
 
 class GpuModel(Room, frozen=True, kw_only=True):
-    """Identity of the GPUs; `pci_bus_ids` (two hexadecimal digits each) and `module_ids` in PCI order."""
+    """Identity of the GPUs; `pci_bus_ids` and `module_ids` in PCI order.
+
+    A bus id has two hexadecimal digits, and eight of the domain before them where that is not 0: `00000008:01`.
+    """
 
     name: Text
     pci_device_id: Annotated[str, Meta(pattern=r"^[0-9A-F]{4}$")]
     pci_subsystem_id: Annotated[str, Meta(pattern=r"^[0-9A-F]{4}$")]
-    pci_bus_ids: tuple[Annotated[str, Meta(pattern=r"^[0-9A-F]{2}$")], ...]
+    pci_bus_ids: tuple[Annotated[str, Meta(pattern=r"^([0-9A-F]{8}:)?[0-9A-F]{2}$")], ...]
     module_ids: tuple[Count, ...]
     board_part_number: Text
     vbios: Text
