@@ -2,9 +2,12 @@
 // grid = bytes / tile, which `tile_bytes` tells; buffers are whole tiles. Counted: read n, write n, copy 2n, triad 3n.
 #include "common.cuh"
 
-// Bytes that one block of this build of this file covers: asked for, so that the host repeats none of its constants.
+// Bytes that one block of this build of this file covers, and bytes of a vector: asked for, so that the host repeats none
+// of its constants.
 extern "C" __global__ void tile_bytes(u64* out) {
-    if (blockIdx.x == 0 && threadIdx.x == 0) *out = TILE * VEC * sizeof(u32);
+    if (blockIdx.x || threadIdx.x) return;
+    out[0] = TILE * VEC * sizeof(u32);
+    out[1] = VEC * sizeof(u32);
 }
 // Every word that is read enters a sum that expected_sum() knows: no load can be left out.
 extern "C" __global__ void __launch_bounds__(256) bw_read(const u32* __restrict__ a, u64* sum) {

@@ -57,6 +57,7 @@ class Compute:
             )
         )
         self._kernels = Kernels(cuda, gpu.index, f"sm_{major}{minor}", pulse)
+        self._kernels.load("stream.cu")
         self._stream = self._call("cuStreamCreate", _NON_BLOCKING)
         self._start, self._end = self._call("cuEventCreate", 0), self._call("cuEventCreate", 0)
         self._counters = int(self._call("cuMemAlloc", 2 * _COUNTER))

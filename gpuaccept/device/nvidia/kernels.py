@@ -12,23 +12,47 @@ from gpuaccept.device.nvidia.calls import Cuda
 
 BLOCK = 256
 """Threads a block of every kernel that covers a buffer: their launch bound."""
-_NAMES = ("tile_bytes", "bw_read", "bw_write", "bw_copy", "bw_triad", "expected_sum", "verify", "hold")
+_KINDS = ("solid", "address", "random")
+KERNELS: dict[str, tuple[str, ...]] = {
+    "stream.cu": ("tile_bytes", "bw_read", "bw_write", "bw_copy", "bw_triad", "expected_sum", "verify", "hold"),
+    "memtest.cu": (
+        *(f"step_{was}_{to}" for was in _KINDS for to in _KINDS),
+        *(f"{what}_{kind}" for what in ("check", "write") for kind in _KINDS),
+        "retest",
+    ),
+    "soak.cu": ("soak_mma",),
+}
+"""The kernels that are used, by their file in checks/kernels."""
 _HEADER = "common.cuh"
 
 
 class Kernels:
-    """The kernels of stream.cu, loaded into the current context."""
+    """The kernels of checks/kernels in one GPU's context. A file is loaded when it is first asked for, and never while a
+    stream is held: loading code waits for everything that runs."""
 
     def __init__(self, cuda: Cuda, gpu: int, architecture: str, announce: Callable[[int | None, str], None]) -> None:
-        announce(gpu, "nvrtcCompileProgram")
+        self._cuda, self._gpu, self._architecture, self._announce = cuda, gpu, architecture, announce
+        self._modules: dict[str, Any] = {}
+        self.functions: dict[str, Any] = {}
+
+    def load(self, file: str) -> None:
+        """Make the functions of a file available, with the context current."""
+        if file in self._modules:
+            return
+        self._announce(self._gpu, "nvrtcCompileProgram")
         try:
-            cubin = compile_cubin("stream.cu", architecture)
+            cubin = compile_cubin(file, self._architecture)
         except DeviceError as error:
-            raise DeviceError(error.call, error.code, error.name, gpu) from None
-        self._module = cuda.call(gpu, "cuModuleLoadData", cubin)
-        self.functions: dict[str, Any] = {
-            name: cuda.call(gpu, "cuModuleGetFunction", self._module, name.encode()) for name in _NAMES
-        }
+            raise DeviceError(error.call, error.code, error.name, self._gpu) from None
+        module = self._cuda.call(self._gpu, "cuModuleLoadData", cubin)
+        self._modules[file] = module
+        for name in KERNELS[file]:
+            self.functions[name] = self._cuda.call(self._gpu, "cuModuleGetFunction", module, name.encode())
+
+    def close(self) -> None:
+        """Unload the code."""
+        while self._modules:
+            self._cuda.call(self._gpu, "cuModuleUnload", self._modules.popitem()[1])
 
 
 @functools.cache
