@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from dataclasses import replace as with_changes
 from pathlib import Path
 
-from gpuaccept import __version__, series
+from gpuaccept import __version__, replay, series
 from gpuaccept.ambient import Ambient
 from gpuaccept.certificate import html, text
 from gpuaccept.data import Environment, Evidence, Judgement, LedgerPosition, Statement
-from gpuaccept.device.open import DeviceSpec, check_spec
+from gpuaccept.device.open import DeviceSpec, check_spec, record_of
 from gpuaccept.errors import (
     EXIT_ACCEPTED,
     EXIT_INTERRUPTED,
@@ -54,6 +55,7 @@ class Request:
     profile: LoadedProfile
     spec: DeviceSpec
     plan: str = "acceptance"
+    """Empty, in a replay: the plan of the record."""
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     out: Path | None = None
@@ -76,6 +78,8 @@ class Accepted:
     series: bytes
     """Inflated bytes of series.json.gz, empty where there are no series."""
     exit_code: int
+    notes: tuple[str, ...] = ()
+    """What of a record did not come along in a replay."""
 
 
 @dataclass
@@ -116,6 +120,8 @@ def run_node(
     Interrupted where somebody stops the run before the device is open.
     """
     ambient = ambient or Ambient()
+    if (record := record_of(request.spec)) is not None:
+        return _replay(request, Path(record), ambient)
     with _opened(request, ambient, observer, clock) as run:
         run.measure()
     evidence, groups = fold(run.journal.entries)
@@ -269,17 +275,40 @@ def _look_again(session: Session, journal: Journal, looks: int, visits: int, obs
 NO_LEDGER = LedgerPosition(number=1, started=1, unfinished=0, head="", persistent=False)
 """A simulated run is no run of a node: no ledger counts it."""
 
+# --- replay ----------------------------------------------------------------------------------------------------
+
+
+def _replay(request: Request, record: Path, ambient: Ambient) -> Accepted:
+    """Judge the samples of a record by the request's profile: a simulated run in which nothing is measured."""
+    for option, given in (("--only", request.only), ("--skip", request.skip), ("--deadline", request.deadline_s)):
+        if given:
+            raise UsageError(f"{option} is for measuring, and a replay measures nothing", f"leave {option} out")
+    checks = load_checks(request.checks_dir)
+    source = replay.read(record)
+    request = with_changes(request, plan=request.plan or source.evidence.plan.name)
+    check_request(request, checks)
+    signing = _throwaway(request, ambient)
+    run_id = ambient.random_bytes(16).hex()
+    found = replay.replay(source, request.profile, request.plan, checks, run_id)
+    accepted = _conclude(request, ambient, found.evidence, signing, found.series, "completed")
+    return with_changes(accepted, notes=found.notes)
+
+
 # --- conclusion ------------------------------------------------------------------------------------------------
 
 
 def _signing(request: Request, opened: Opened, ambient: Ambient) -> _Signing:
     """A simulated run is signed by a key that is thrown away; a real one by the node's, and is in its ledger."""
     if opened.simulated is not None:
-        if request.key is not None:
-            raise UsageError("--key: a simulated run is signed by a key that is thrown away", "leave --key out")
-        return _Signing(keys.throwaway(ambient.random_bytes(32)), None)
+        return _throwaway(request, ambient)
     node = node_key(request.state_dir)
     return _Signing(keys.read(request.key) if request.key is not None else node.key, Ledger(node))
+
+
+def _throwaway(request: Request, ambient: Ambient) -> _Signing:
+    if request.key is not None:
+        raise UsageError("--key: a simulated run is signed by a key that is thrown away", "leave --key out")
+    return _Signing(keys.throwaway(ambient.random_bytes(32)), None)
 
 
 def _conclude(

@@ -20,6 +20,7 @@ from gpuaccept.record.trust import Trust, read_trust
 
 PAGE_LIMIT_BYTES = 64 << 20
 SERIES_FILE = "series.json.gz"
+_REMEDY = "`gpuaccept verify` says all that is wrong with it"
 Series = Literal["match", "differ", "absent"]
 Page = Literal["exact", "differs", "none"]
 EXIT_CODES: dict[Decision, int] = {
@@ -116,6 +117,22 @@ def verify_path(
         found.notes.append(f"the run is incomplete: {envelope.printable(evidence.incomplete_reason)}")
     rejudged = _judge(found, _by_profile(evidence, profile)) if profile and not found.problems else None
     return _verification(path, found, opened, rejudged, profile)
+
+
+def read_record(path: Path) -> envelope.Opened:
+    """The record of a file, or that of a page: whole, signed by those that it lists, and not at odds with itself.
+
+    Says nothing on who signed. Raises UsageError where there is no such file, EvidenceError for anything else.
+    """
+    try:
+        data = _read(path)
+        opened = envelope.open_record(_extract(data) if _is_page(data) else data)
+    except EvidenceError as error:
+        raise EvidenceError(f"{path}: {error.fact}", error.remedy or _REMEDY) from None
+    found = shape.problems(opened.statement)
+    if found:
+        raise EvidenceError(f"{path}: {found[0]}", _REMEDY)
+    return opened
 
 
 def worst_exit_code(codes: list[int]) -> int:

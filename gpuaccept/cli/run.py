@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--profile", "profile_name", required=True, metavar="NAME|FILE", help="Limits to judge by.")
 @click.option(
-    "--device", default="nvidia", show_default=True, metavar="nvidia|mock:NAME|mock:PATH", help="What to measure."
+    "--device",
+    default="nvidia",
+    show_default=True,
+    metavar="nvidia|mock:NAME|mock:PATH|replay:RECORD",
+    help="What to measure, or to judge again.",
 )
-@click.option("--plan", default="acceptance", show_default=True, help="One of the profile's plans.")
+@click.option("--plan", help="One of the profile's plans  [default: acceptance; of a replay, the record's]")
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check (repeatable); the rest is not measured.")
 @click.option("--skip", multiple=True, metavar="CHECK", help="Leave this check out (repeatable).")
 @click.option("--fault", "faults", multiple=True, metavar="NAME[:key=value,…]", help="Simulate a fault (mock only).")
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
 def run(
     profile_name: str,
     device: str,
-    plan: str,
+    plan: str | None,
     only: tuple[str, ...],
     skip: tuple[str, ...],
     faults: tuple[str, ...],
@@ -51,6 +55,9 @@ def run(
     output: str,
 ) -> int:
     """Measure this node, judge it, and issue a signed record and certificate.
+
+    With replay:RECORD nothing is measured: the samples of an earlier record are judged by the profile, as a simulated
+    run.
 
     Exit codes: 0 accepted, 5 rejected, 3 not decided, 2 usage or profile error, 130 interrupted.
     """
@@ -70,7 +77,7 @@ def run(
     request = acceptance.Request(
         profile=load_profile(profile_name),
         spec=DeviceSpec(device=device, seed=seed or 0, faults=faults, real_time=real_time),
-        plan=plan,
+        plan=plan or ("" if device.startswith("replay:") else "acceptance"),
         only=only,
         skip=skip,
         out=out or Path(f"gpuaccept-{_node_name(device, ambient)}-{ambient.utc().replace(':', '')}"),
@@ -90,15 +97,19 @@ def run(
         import msgspec
 
         summary = msgspec.json.decode(text.summary_json(accepted.statement))
-        emit("run", {**summary, "exit_code": accepted.exit_code, "out": str(request.out)})
+        emit("run", {**summary, "exit_code": accepted.exit_code, "out": str(request.out), "notes": accepted.notes})
     else:
         click.echo(text.summary(accepted.statement).rstrip())
+        if accepted.notes:
+            click.echo("\n" + "\n".join(f"note         {safe(note)}" for note in accepted.notes))
         click.echo(f"\nrecord       {safe(str(request.out / 'record.json'))}")
         click.echo(f"certificate  {safe(str(request.out / 'certificate.html'))}")
     return accepted.exit_code
 
 
 def _node_name(device: str, ambient: Ambient) -> str:
+    if device.startswith("replay:"):
+        return "replay"
     name = Path(device.removeprefix("mock:")).stem if device.startswith("mock:") else ambient.hostname()
     return "".join(char if char.isalnum() or char in "-_" else "-" for char in name)[:60] or "node"
 

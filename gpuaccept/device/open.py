@@ -25,13 +25,17 @@ __all__ = [
     "libraries",
     "model",
     "open_node",
+    "record_of",
     "simulated",
     "traits",
 ]
 
 
 class DeviceSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which device to measure: `nvidia`, or `mock:NAME|PATH` with seed and faults, in virtual or in real time."""
+    """Which device to measure: `nvidia`, or `mock:NAME|PATH` with seed and faults, in virtual or in real time.
+
+    `replay:RECORD` names no device: see `record_of`.
+    """
 
     device: str
     seed: int = 0
@@ -46,8 +50,18 @@ class Traits(NamedTuple):
     silence_s: float
 
 
+def record_of(spec: DeviceSpec) -> str | None:
+    """The file of `replay:RECORD`, else None. A record holds samples, not calls: it can't be opened as a node."""
+    kind, _, name = spec.device.partition(":")
+    return name if kind == "replay" and name else None
+
+
 def check_spec(spec: DeviceSpec) -> None:
     """Raise UsageError, in one sentence, where the device, scenario, a fault or one of its keys is not known."""
+    if record_of(spec) is not None:
+        if spec.faults:
+            raise UsageError("faults can't be made in a record", "use --fault with --device mock:NAME")
+        return
     name = _mock(spec)
     if name is None:
         if spec.faults:
@@ -138,6 +152,10 @@ def _mock(spec: DeviceSpec) -> str | None:
         return None
     if kind == "mock":
         raise UsageError("mock needs a scenario", "for example --device mock:hgx-b200")
-    near = get_close_matches(kind, ("nvidia", "mock"), 1, 0.5)
-    hint = f", did you mean {near[0]}{':…' if near[0] == 'mock' else ''}?" if near else ""
-    raise UsageError(f"unknown device {spec.device!r}{hint}", "devices are nvidia and mock:NAME|PATH")
+    if kind == "replay":
+        if name:
+            raise UsageError("a record has no device that could be opened", "replay it with `gpuaccept run`")
+        raise UsageError("replay needs a record", "for example --device replay:record.json")
+    near = get_close_matches(kind, ("nvidia", "mock", "replay"), 1, 0.5)
+    hint = f", did you mean {near[0]}{'' if near[0] == 'nvidia' else ':…'}?" if near else ""
+    raise UsageError(f"unknown device {spec.device!r}{hint}", "devices are nvidia, mock:NAME|PATH and replay:RECORD")

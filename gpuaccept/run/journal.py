@@ -219,7 +219,7 @@ def fold(entries: Iterable[AnyEntry], summaries: bool = True) -> tuple[Evidence,
         environment=begin.environment,
         checks=begin.checks,
         steps=tuple(steps),
-        columns=(*columns, *_derived(groups, declared)),
+        columns=(*columns, *derived_columns(groups, declared)),
         series=series.summarise(groups, declared) if summaries else (),
         series_sha256=hashlib.sha256(raw).hexdigest() if raw else "",
         events=tuple(events),
@@ -263,7 +263,8 @@ def gather(blocks: Iterable[Samples], units: dict[str, str]) -> tuple[SeriesGrou
     return tuple(out)
 
 
-def _derived(groups: tuple[SeriesGroup, ...], declared: list[MetricDeclaration]) -> list[Column]:
+def derived_columns(groups: tuple[SeriesGroup, ...], declared: list[MetricDeclaration]) -> list[Column]:
+    """A column for each declared metric that is derived from a series, with every subject that has that series."""
     at = max((group.at_s[-1] for group in groups if group.at_s), default=0.0)
     return [
         Column(
