@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Check a gpuaccept record or certificate with the standard library and openssl alone, sharing no code with gpuaccept.
 
-Usage: verify_independent.py FILE [KEY.pub]. Verifies the DSSE signatures, judges the raw samples again by the rule in
-docs/explanation/decision.md, and compares with the stored judgement. Exit code: 0 accepted, 5 rejected, 3 not decided,
-4 not valid or in disagreement, 2 usage.
+Usage: verify_independent.py FILE [KEY.pub]. Verifies signatures, judges the raw samples by docs/explanation/decision.md
+and compares. Exit code: 0 accepted, 5 rejected, 3 not decided, 4 not valid or in disagreement, 2 usage.
 """
 
 from __future__ import annotations
@@ -41,15 +40,14 @@ def main() -> int:
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError) as error:
         print(f"not valid: {type(error).__name__}: {str(error)[:300]!a}")
         return 4
-    mark = "" if predicate["evidence"]["simulated"] is None else "SIMULATED, says nothing about any hardware; "
+    print("SIMULATED: says nothing about any hardware" if predicate["evidence"]["simulated"] else "of real hardware")
     print("\n".join(f"differ: {line!a}" for line in differences[:20]) or "agree: every verdict and the decision")
-    print(f"{mark}{sum(map(len, verdicts.values()))} verdicts of {len(verdicts)} limits; decision: {decision}")
+    print(f"{sum(map(len, verdicts.values()))} verdicts of {len(verdicts)} limits; decision: {decision}")
     return 4 if differences else {"accepted": 0, "rejected": 5}.get(decision, 3)
 
 
 def strict_json(data: bytes) -> Any:
-    # An object in which a key stands twice is read as NaN; dumps refuses that, and NaN, Infinity and 1e999 as well.
-    once = lambda pairs: dict(pairs) if len(dict(pairs)) == len(pairs) else math.nan  # noqa: E731
+    once = lambda pairs: dict(pairs) if len(dict(pairs)) == len(pairs) else math.nan  # noqa: E731  dumps refuses NaN
     json.dumps(value := json.loads(data.decode("utf-8"), object_pairs_hook=once), allow_nan=False)
     return value
 
@@ -92,8 +90,8 @@ def compare(stored: Any, verdicts: Verdicts, not_in_plan: list[str], decision: s
     for entry in stored["judged"]:
         results = verdicts.get(entry["limit"], {})
         missed = {subject: result for subject, result in results.items() if result != "pass"}
-        same = {verdict["subject"]: verdict["result"] for verdict in entry.get("missed", ())} == missed
-        if not same or entry.get("passed", 0) != len(results) - len(missed):
+        stored_as = {verdict["subject"]: verdict["result"] for verdict in entry.get("missed", ())}
+        if stored_as != missed or entry.get("passed", 0) != len(results) - len(missed):
             out.append(f"{entry['limit']}: recomputed {dict(Counter(results.values()))}")
     return out
 
@@ -171,11 +169,10 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
 
     def subjects(self, limit: Any, visits: dict[str, Visits]) -> list[str]:
         top = max([self.cohort["gpus"] - 1, *(gpu["index"] for gpu in self.evidence["node"]["gpus"])])
-        links = self.cohort["links_per_gpu"] - 1
-        forms = {"gpu": f"gpu/0..{top}", "link": f"gpu/0..{top}/link/0..{links}", "pair": f"gpu/0..{top}>gpu/0..{top}"}
+        one, links = f"gpu/0..{top}", self.cohort["links_per_gpu"] - 1
+        forms = {"gpu": one, "link": f"{one}/link/0..{links}", "pair": f"{one}>{one}"}
         kind = self.declared.get(limit["metric"], {"subject": "0..-1"})["subject"]
-        every = self.expand(forms.get(kind, kind))
-        every += [subject for subject in visits if subject not in every]
+        every = dict.fromkeys([*self.expand(forms.get(kind, kind)), *visits])
         pattern = limit.get("subjects", "*")
         return [subject for subject in every if pattern == "*" or self.fits(pattern, subject, "[^/]*")]
 
@@ -186,7 +183,7 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
         planned = sum(name in step.get("metrics", ()) for step in self.plan["steps"])
         needed = 1 if derived else max([base, planned, *map(len, visits.values())])
         skipped = any(step.get("skip") for step in self.steps_of(name))
-        early = kind in ("read", "counted") and {"minimum", "maximum", "equals", "one_of"} & set(limit)
+        early = kind in ("read", "counted") and {"minimum", "maximum", "equals", "one_of", "matrix"} & set(limit)
         miss = "inconclusive" if limit.get("missed") == "inconclusive" or limit.get("effect") == "valid" else "fail"
         failures = [one["subject"] for one in self.failures if one["metric"] in (name, name.split(".")[0] + ".*")]
         failed = {one for one in subjects if not {"node", one, *GPU.findall(one)}.isdisjoint(failures)}
@@ -202,6 +199,9 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
     def result(self, limit: Any, subject: str, subjects: list[str]) -> str:
         name = limit["metric"]
         readings, sampled = self.readings(name, subject), self.declared[name]["kind"] == "sampled"
+        if "matrix" in limit:
+            row, word = (slice(int(number), int(number) + 1) for number in re.findall("[0-9]+", subject))
+            limit = {"one_of": [one for words in limit["matrix"][row] for one in words.split()[word]]}
         if "max_deviation" in limit:
             return self.deviation(limit, subject, sampled)
         if sampled and {"minimum", "maximum"} & set(limit):
@@ -229,8 +229,8 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
 
     def met(self, limit: Any, value: Any) -> bool | None:
         if {"minimum", "maximum"} & set(limit):
-            kept = not isinstance(value, str) and limit.get("minimum", value) <= value <= limit.get("maximum", value)
-            return None if isinstance(value, str) else bool(kept)
+            low, high = limit.get("minimum", -math.inf), limit.get("maximum", math.inf)
+            return None if isinstance(value, str) else bool(low <= value <= high)
         same = [self.equal(value, one) for one in limit.get("one_of", [limit.get("equals")])]
         return True if True in same else False if False in same else None
 

@@ -43,7 +43,7 @@ class Cell(Struct, frozen=True):
 
 
 class Matrix(Struct, frozen=True):
-    """One copy metric of all ordered pairs: rows act, columns are their peers; None on the diagonal."""
+    """One metric of all ordered pairs: rows act, columns are their peers; None on the diagonal."""
 
     title: str
     metric: str
@@ -71,6 +71,8 @@ def strips(look: Lookup) -> tuple[Strip, ...]:
     for judged in look.judgement.judged:
         limit, declared = look.limits.get(judged.limit), look.declared.get(judged.metric)
         if limit is None or declared is None or declared.subject not in ("link", "pair") or declared.kind == "sampled":
+            continue
+        if limit.matrix is not None:
             continue
         drawn = strip(look, limit)
         out += [drawn] if drawn is not None else []
@@ -126,7 +128,8 @@ def strip(look: Lookup, limit: Limit) -> Strip | None:
 
 
 def matrices(look: Lookup) -> tuple[Matrix, ...]:
-    """Every sampled metric of pairs that was measured and has a limit; the others stand in the record."""
+    """Every sampled metric of pairs that was measured and has a limit; the others stand in the record. Then every text
+    that the profile states a matrix of."""
     gpus = tuple(gpu.index for gpu in look.evidence.node.gpus)
     out = []
     for metric, declared in look.declared.items():
@@ -152,7 +155,26 @@ def matrices(look: Lookup) -> tuple[Matrix, ...]:
             note = f"highest {number(values[worst], digits)} ({words(worst)}), lowest {number(best, digits)}"
         texts = ", ".join(requirement(limit) for limit in limits)
         out.append(Matrix(declared.description, metric, declared.unit, texts, gpus, tuple(rows), note))
-    return tuple(out)
+    stated = [judged for judged in look.judgement.judged if judged.limit in look.limits]
+    return (*out, *(_stated(look, look.limits[one.limit], gpus) for one in stated if look.limits[one.limit].matrix))
+
+
+def _stated(look: Lookup, limit: Limit, gpus: tuple[int, ...]) -> Matrix:
+    """The texts that were read, against the profile's matrix."""
+    declared, estimates = look.declared[limit.metric], look.estimates.get(limit.metric, {})
+    subjects = frozenset(look.subjects(limit))
+
+    def cell(gpu: int, peer: int) -> Cell | None:
+        subject = f"gpu/{gpu}>gpu/{peer}"
+        if gpu == peer or subject not in subjects:
+            return None
+        text = scalar(estimates[subject].value, 5) if subject in estimates else "–"
+        return Cell(text, look.verdict(limit, subject), False)
+
+    rows = tuple((gpu, tuple(cell(gpu, peer) for peer in gpus)) for gpu in gpus)
+    judged = next(one for one in look.judgement.judged if one.limit == limit.id)
+    note = counts_of(judged) + ("" if limit.effect == "require" else f" · {limit.effect}")
+    return Matrix(declared.description, limit.metric, "as NVML names it", requirement(limit), gpus, rows, note)
 
 
 def annex(look: Lookup) -> tuple[tuple[str, tuple[Annex, ...]], ...]:

@@ -169,4 +169,4 @@ def _short(value: object) -> str:
     return line if len(line) <= 160 else f"{line[:159]}…"
 
 
-_BOUNDS = ("minimum", "maximum", "equals", "one_of", "uniform", "unique", "max_deviation")
+_BOUNDS = ("minimum", "maximum", "equals", "one_of", "uniform", "unique", "max_deviation", "matrix")

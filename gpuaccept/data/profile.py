@@ -36,6 +36,8 @@ class Limit(Value, frozen=True, kw_only=True, omit_defaults=True):
     uniform: bool = False
     unique: bool = False
     max_deviation: Deviation | None = None
+    matrix: tuple[Text, ...] | None = None
+    """For text of pairs: a row a GPU that acts, a word a peer, `-` on the diagonal, as in `nvidia-smi topo -m`."""
     unit: Annotated[str, Meta(max_length=20)]
     effect: Effect = "require"
     missed: Literal["fail", "inconclusive"] = "fail"

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
+import msgspec
+
 from gpuaccept.data import Kind, Limit, Scalar
 from gpuaccept.judge.measured import Measured, Samples
 from gpuaccept.judge.outcome import Miss
@@ -51,8 +53,20 @@ def change(measured: Measured, subject: str, kind: Kind) -> float:
     return total * 3600 / seconds
 
 
+def stated(limit: Limit, subject: str) -> Limit:
+    """The limit as it stands for one subject: a matrix states a text for each pair, or for a pair beyond it nothing."""
+    if limit.matrix is None:
+        return limit
+    gpu, _, peer = subject.removeprefix("gpu/").partition(">gpu/")
+    words = [row.split() for row in limit.matrix]
+    known = gpu.isdigit() and peer.isdigit() and int(gpu) < len(words) and int(peer) < len(words[int(gpu)])
+    return msgspec.structs.replace(limit, matrix=None, equals=words[int(gpu)][int(peer)] if known else None)
+
+
 def keeper(limit: Limit, kind: Kind) -> Callable[[Scalar], bool]:
-    """Whether a sample keeps the limit (minimum, maximum, equals or one_of). It raises Unjudgeable."""
+    """Whether a sample keeps the limit (minimum, maximum, equals or one_of). It raises Unjudgeable, also where nothing
+    is stated.
+    """
     convert: Callable[[Scalar], Number | str] = integer if kind == "counted" else lambda sample: sample
     if limit.minimum is not None or limit.maximum is not None:
         low = limit.minimum if limit.minimum is not None else float("-inf")
@@ -71,6 +85,8 @@ def keeper(limit: Limit, kind: Kind) -> Callable[[Scalar], bool]:
         value = convert(sample)
         if any(_equal(value, one, kind) for one in allowed):
             return True
+        if not allowed:
+            raise Unjudgeable("the profile states nothing for it")
         if kind != "counted" and not any(isinstance(one, str) is isinstance(value, str) for one in allowed):
             raise Unjudgeable(f"{number(sample)!r} can't be compared with {requirement(limit)}: text against a number")
         return False

@@ -20,6 +20,7 @@ from gpuaccept.judge.readings import (
     keeper,
     same_everywhere,
     shown,
+    stated,
 )
 from gpuaccept.judge.scope import Scope, check_of, in_plan
 from gpuaccept.judge.statistics import median
@@ -129,9 +130,7 @@ def _absent(
                 continue
         failure = failure or scope.failure(declared.name, subject)
         if declared.kind in ("read", "counted") and not (limit.uniform or limit.unique or limit.max_deviation):
-            bad = judge_samples(
-                limit, declared.kind, declared.unit, measured.visits(subject), subject, keeper(limit, declared.kind)
-            )
+            bad = _of_samples(limit, declared, measured, subject)
             if bad is not None and bad.result == "fail":
                 out[subject] = bad
                 continue
@@ -202,6 +201,9 @@ def _judge_readings(
         return float(found) if isinstance(found, float | int) else 0.0
 
     simple = not (limit.uniform or limit.unique or limit.max_deviation)
+    if limit.matrix is not None and not changes:
+        judged = (_of_samples(limit, declared, measured, s) for s in present)
+        return _Found({miss.subject: miss for miss in judged if miss is not None}, value)
     if simple and not changes:
         if measured.even and not absent and _all_kept(measured, keeps):
             one = measured.distinct()
@@ -233,6 +235,12 @@ def _judge_readings(
         far = of_sampled.of_readings(limit, sigma, enough, judged_on, declared.better, declared.unit)
         return _Found({**misses, **far}, value, amount)
     return _Found({**misses, **_compare(limit, declared, readings)}, value, amount)
+
+
+def _of_samples(limit: Limit, declared: MetricDeclaration, measured: Measured, subject: str) -> Miss | None:
+    """A subject's samples put to what the limit states for it."""
+    own, kind = stated(limit, subject), declared.kind
+    return judge_samples(own, kind, declared.unit, measured.visits(subject), subject, keeper(own, kind))
 
 
 def _compare(limit: Limit, declared: MetricDeclaration, readings: dict[str, list[Scalar]]) -> dict[str, Miss]:

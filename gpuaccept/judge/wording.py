@@ -30,6 +30,8 @@ def requirement(limit: Limit) -> str:
         return f"= {with_unit(limit.equals, limit.unit)}"
     if limit.one_of is not None:
         return "one of " + ", ".join(with_unit(value, limit.unit) for value in limit.one_of)
+    if limit.matrix is not None:
+        return "as the profile's matrix"
     if limit.max_deviation is not None:
         return f"within {number(limit.max_deviation.sigmas)} σ of the node's median"
     return "the same everywhere" if limit.uniform else "different everywhere"

@@ -21,7 +21,7 @@ from gpuaccept.reading.yaml import Place
 FLOOR_OF_TYPICAL = 0.5
 """A floor below this share of the typical figure would pass hardware at half speed: a mistake, not a requirement."""
 
-_KINDS = ("minimum", "maximum", "equals", "one_of", "uniform", "unique", "max_deviation")
+_KINDS = ("minimum", "maximum", "equals", "one_of", "uniform", "unique", "max_deviation", "matrix")
 _Found = Iterator[tuple[str, str]]
 """(path below the cohort, what is wrong there)."""
 
@@ -105,6 +105,7 @@ def _limits(cohort: Cohort, declared: Mapping[str, MetricDeclaration]) -> _Found
             said = f"{limit.subjects!r} matches no {metric.subject} of this cohort"
             yield f"{path}.subjects", f"{said}; a {metric.subject} is called {_example(metric)}"
         yield from _type(path, limit, metric)
+        yield from _matrix(path, limit, metric, cohort.gpus)
         yield from _bound(path, limit, metric, cohort.metrics.get(limit.metric))
 
 
@@ -148,6 +149,24 @@ def _type(path: str, limit: Limit, metric: MetricDeclaration) -> _Found:
             yield f"{path}.{where}", f"{limit.metric} is a text; write the value in quotes"
         if not text and isinstance(value, str):
             yield f"{path}.{where}", f"{limit.metric} is a number; found the text {value!r}"
+
+
+def _matrix(path: str, limit: Limit, metric: MetricDeclaration, gpus: int) -> _Found:
+    if limit.matrix is None:
+        return
+    if metric.subject != "pair" or metric.kind != "read" or metric.unit:
+        yield f"{path}.matrix", f"is for text that is read of pairs, which {limit.metric} is not"
+    if len(limit.matrix) != gpus:
+        yield f"{path}.matrix", f"has {len(limit.matrix)} rows; this cohort has {gpus} GPUs, and each is a row"
+    for number, row in enumerate(limit.matrix):
+        words = row.split()
+        if len(words) != gpus:
+            yield f"{path}.matrix[{number}]", f"has {len(words)} words; a row has one for each of the {gpus} GPUs"
+        elif [at for at, word in enumerate(words) if word == "-"] != [number]:
+            yield (
+                f"{path}.matrix[{number}]",
+                f"`-` stands for the GPU itself: as word {number + 1} of this row, and nowhere else",
+            )
 
 
 def _bound(path: str, limit: Limit, metric: MetricDeclaration, facts: MetricFacts | None) -> _Found:

@@ -136,7 +136,7 @@ def root(context, missing=missing):
     yield '\n'
     if environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'matrices'):
         pass
-        yield '<section class="s-pairs" aria-labelledby="s3p">\n  <header><h2 id="s3p">Pairs</h2><p>Every ordered pair of GPUs: the row acts, the column is its peer. Median of all repetitions. Underlined: worst. '
+        yield '<section class="s-pairs" aria-labelledby="s3p">\n  <header><h2 id="s3p">Pairs</h2><p>Every ordered pair of GPUs: the row acts, the column is its peer. Figures: median of all repetitions, the worst underlined. '
         yield escape(environment.finalize(context.call(environment.getattr((undefined(name='m') if l_0_m is missing else l_0_m), 'marks'))))
         yield '</p></header>\n  <div class="matrices">\n'
         for l_1_x in environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'matrices'):

@@ -34,6 +34,7 @@ from gpuaccept.data import (
 COPY = "memory_bandwidth.copy_hot"
 PAIR = "nvlink.read_hot"
 LINK_STATE = "nvlink.state"
+ANCESTOR = "nvlink.common_ancestor"
 RECOVERY = "nvlink.recovery_new"
 COUNT = "inventory.gpu_count_nvml"
 SERIAL = "inventory.serial"
@@ -48,6 +49,7 @@ _METRICS: dict[str, tuple[str, str, str, str, str | None]] = {
     COPY: ("sampled", "gpu", "GB/s", "higher", None),
     PAIR: ("sampled", "pair", "GB/s", "higher", None),
     LINK_STATE: ("read", "link", "", "neither", None),
+    ANCESTOR: ("read", "pair", "", "neither", None),
     RECOVERY: ("difference", "link", "events", "lower", None),
     COUNT: ("counted", "node", "GPUs", "neither", None),
     SERIAL: ("read", "gpu", "", "neither", None),
@@ -300,6 +302,7 @@ def _healthy(
         return tuple(round(visit * (1 + noise.gauss(0, 0.0002)), 3) for _ in range(5))
     fixed: dict[str, Scalar] = {
         LINK_STATE: "active",
+        ANCESTOR: "node",
         RECOVERY: "3",
         COUNT: str(gpus),
         DRIVER: "580.1",

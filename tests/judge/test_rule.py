@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from judge_evidence import (
+    ANCESTOR,
     COPY,
     COUNT,
     DRIVER,
@@ -218,6 +219,24 @@ def test_a_reading_outside_is_a_miss_at_once() -> None:
 def test_readings_are_compared_by_their_kind(metric: str, given: dict[str, Any], sample: Any, expected: str) -> None:
     found = all_samples(evidence(limits=[limit("one", metric, **given)]), metric, "node", sample)
     assert verdict(judge(found), "one", "node") == expected
+
+
+def test_a_matrix_states_a_text_for_each_ordered_pair() -> None:
+    rows = [["-" if i == j else "node" for j in range(8)] for i in range(8)]
+    rows[2][5] = "system"
+    found = evidence(limits=[limit("topology", ANCESTOR, matrix=tuple(" ".join(row) for row in rows))])
+    judgement = judge(found)
+    assert [missed.subject for missed in judgement.judged[0].missed] == ["gpu/2>gpu/5"]
+    assert verdict(judgement, "topology", "gpu/2>gpu/5") == "fail"
+    assert verdict(judgement, "topology", "gpu/5>gpu/2") == "pass"
+    assert "node, required = system" in judgement.judged[0].missed[0].reason
+
+
+def test_a_pair_beyond_the_matrix_is_not_passed() -> None:
+    found = evidence(limits=[limit("topology", ANCESTOR, matrix=("- node", "node -"))])
+    assert verdict(judge(found), "topology", "gpu/0>gpu/1") == "pass"
+    assert verdict(judge(found), "topology", "gpu/0>gpu/2") == "error"
+    assert verdict(judge(found), "topology", "gpu/2>gpu/0") == "error"
 
 
 def test_the_worst_visit_decides() -> None:

@@ -33,6 +33,12 @@ def limit(**changes: str) -> str:
     return HARDWARE.replace(LIMIT.strip("\n"), "\n".join(lines))
 
 
+def stated(rows: str) -> str:
+    """The sample for two GPUs with a matrix of their nearest common ancestors."""
+    text = limit(metric="nvlink.common_ancestor", unit='""', minimum="", matrix=rows)
+    return text.replace("gpus: 8", "gpus: 2")
+
+
 VISIT = "    visit: {sigma_percent: 0.15, degrees_of_freedom: 100, source: assumption, reference: declared}\n"
 GPU = VISIT.replace("visit", "gpu").replace("0.15", "0.25")
 HOT = "      - {check: memory_bandwidth, state: hot}\n"
@@ -72,6 +78,10 @@ HOT = "      - {check: memory_bandwidth, state: hot}\n"
             limit(metric="inventory.memory_total", unit="MiB", minimum="", equals='"8"'),
             "inventory.memory_total is a number; found the text '8'",
         ),
+        (limit(minimum="", matrix='["-"]'), "is for text that is read of pairs, which memory_bandwidth.copy_sm_hot"),
+        (stated('["- node"]'), "has 1 rows; this cohort has 2 GPUs, and each is a row"),
+        (stated('["- node", "node"]'), "has 1 words; a row has one for each of the 2 GPUs"),
+        (stated('["- node", "- node"]'), "`-` stands for the GPU itself: as word 2 of this row, and nowhere else"),
         (HARDWARE.replace(VISIT, ""), "can't be judged without metrics.memory_bandwidth.copy_sm_hot.visit"),
         (
             limit(minimum="", max_deviation="{sigmas: 5}").replace(GPU, ""),

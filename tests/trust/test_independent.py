@@ -124,6 +124,7 @@ requirements = st.one_of(
         ]
     ),
 )
+matrices = st.sampled_from([{"matrix": ("- a b", "a - a", "b a -")}, {"matrix": ("- a", "b -")}, {"matrix": ()}])
 ALL_SUBJECTS = [*SUBJECTS["node"], *SUBJECTS["gpu"], *SUBJECTS["link"][:3], *SUBJECTS["pair"][:3]]
 
 
@@ -179,13 +180,15 @@ def evidences(draw: st.DrawFn) -> Evidence:
                     )
                 )
     names = [metric.name for metric in metrics]
+    of_pairs = {one.name for one in metrics if one.subject == "pair" and one.kind == "read" and not one.reduction}
     for number in range(draw(st.integers(1, 4))):
+        metric = draw(st.sampled_from([*names, *names, "c.none"]))
         effect = draw(st.sampled_from(["require", "require", "observe", "valid"]))
         conditioned = draw(st.sampled_from([(), ("c.*",), ("c.m0",), ("*1", "c.m2")])) if effect == "valid" else ()
         limits.append(
             Limit(
                 id=f"l{number}",
-                metric=draw(st.sampled_from([*names, *names, "c.none"])),
+                metric=metric,
                 subjects=draw(
                     st.sampled_from(["*", "*", "*", "gpu/*", "gpu/1", "gpu/*/link/1", "gpu/0>*", "gpu/0>gpu/*"])
                 ),
@@ -197,7 +200,7 @@ def evidences(draw: st.DrawFn) -> Evidence:
                 source="contract",
                 reference="",
                 valid_for=conditioned,
-                **draw(requirements),
+                **draw(st.one_of(requirements, matrices) if metric in of_pairs else requirements),
             )
         )
     listed = draw(st.sampled_from([(), tuple(names), tuple(names[:1])]))
