@@ -73,6 +73,14 @@ __device__ __forceinline__ void add_to(u64* out, u64 s) {
 #endif
     atomicAdd(out, s);
 }
+// The SM that runs this thread. A host has none: there each block counts as one, up to 128.
+__device__ __forceinline__ u32 sm_id() {
+    u32 sm = blockIdx.x & 127;
+#ifdef __CUDA_ARCH__
+    asm volatile("mov.u32 %0, %smid;" : "=r"(sm));
+#endif
+    return sm;
+}
 // A block owns one tile of blockDim.x * UNROLL vectors, so that the hardware's scheduler balances the tail.
 #define TILE ((u64)blockDim.x * UNROLL)
 #define AT(j) ((u64)blockIdx.x * TILE + (u64)(j) * blockDim.x + threadIdx.x)

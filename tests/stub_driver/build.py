@@ -14,8 +14,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 LIBRARIES = {"libcuda.so.1": "cuda_stub.c", "libnvidia-ml.so.1": "nvml_stub.c"}
-KERNELS = (REPOSITORY / "checks" / "kernels" / "stream.cu",)
-_KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(")
+KERNELS = tuple(REPOSITORY / "checks" / "kernels" / f"{name}.cu" for name in ("stream", "memtest", "soak"))
+_KERNEL = re.compile(
+    r"(?:__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?|^KERNEL )(?!__)(\w+)\s*\(", re.MULTILINE
+)
 
 
 def build() -> Path:

@@ -2,6 +2,7 @@
 // Not covered: threads that wait for each other, inline PTX, mma, extern __shared__. Kernels keep those under
 // #ifdef __CUDA_ARCH__ with a plain twin beside it.
 #pragma once
+#include <cmath>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -21,6 +22,7 @@ static dim3 blockDim, gridDim;
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 
+static int __float2int_rn(float x) { return (int)std::nearbyint(x); }
 template <class T, class U> T atomicAdd(T *p, U v) { T old = *p; *p = old + (T)v; return old; }
 
 namespace stub {
