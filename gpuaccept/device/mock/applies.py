@@ -23,7 +23,9 @@ _NEEDS = (
         lambda model: model.nvlink.fabric != "not supported",
         "its GPUs do not register with a fabric",
     ),
-    _Need("pair.over_pcie", lambda model: model.nvlink.links > 0, "its GPUs have no NVLink that PCIe could stand in for"),
+    _Need(
+        "pair.over_pcie", lambda model: model.nvlink.links > 0, "its GPUs have no NVLink that PCIe could stand in for"
+    ),
     _Need("pair.p2p", lambda model: model.nvlink.p2p == "ok", "its GPUs have no peer access that could be lost"),
     _Need("pair.", lambda model: model.gpus > 1, "it has one GPU, so no pairs"),
     _Need("remap.", lambda model: model.ecc.remap_readable, "NVML does not read row remapping of its GPUs"),
