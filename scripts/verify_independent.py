@@ -134,14 +134,14 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
             elif effect == "require":
                 not_in_plan.append(limit["id"])
             missed = [one for one, result in verdicts.get(limit["id"], {"node": ""}).items() if result != "pass"]
-            conditions += [(limit, missed)] if effect == "valid" else []
-        for condition, missed in conditions:
-            touched = {gpu for one in missed for gpu in GPU.findall(one)}
+            conditions += [(limit, missed, [set(GPU.findall(s)) for s in missed])] if effect == "valid" else []
+        for condition, missed, touched in conditions:
             for pattern, limit in product(condition.get("valid_for", ()), self.cohort["limits"]):
                 results = verdicts.get(limit["id"], {}) if limit is not condition and missed else {}
                 for subject in [one for one in results if self.fits(pattern, limit["metric"], ".*")]:
-                    related = "node" in (subject, *missed) or not touched.isdisjoint(GPU.findall(subject))
-                    if related and results[subject] in ("pass", "fail"):
+                    mine = set(GPU.findall(subject))  # of two pairs, only the same pair is near
+                    near = any(mine & gpus and (mine == gpus or 1 in (len(mine), len(gpus))) for gpus in touched)
+                    if ("node" in (subject, *missed) or near) and results[subject] in ("pass", "fail"):
                         results[subject] = "inconclusive"
         require = [limit["id"] for limit in self.cohort["limits"] if limit.get("effect", "require") == "require"]
         found = {result for name in require for result in verdicts.get(name, {}).values()}

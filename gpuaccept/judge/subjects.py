@@ -49,7 +49,12 @@ def link_of(subject: str) -> int | None:
 
 
 def related(one: str, other: str) -> bool:
-    """Whether a condition on one subject bears on the other: one is the node, or they share a GPU."""
+    """Whether a condition on one subject bears on the other: one is the node, or they share a GPU.
+
+    Two pairs are related only where they are the same two GPUs: the path of one pair says nothing of another's.
+    """
+    if ">" in one and ">" in other:
+        return gpus_of(one) == gpus_of(other)
     return NODE in (one, other) or not gpus_of(one).isdisjoint(gpus_of(other))
 
 

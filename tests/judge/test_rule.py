@@ -30,6 +30,7 @@ from msgspec.structs import replace
 
 from gpuaccept.data import Deviation, Evidence, Failure, Judged, Judgement, MetricFacts
 from gpuaccept.judge import estimates, judge, look
+from gpuaccept.judge.subjects import related
 
 
 def verdict(judgement: Judgement, limit_id: str, subject: str) -> str:
@@ -431,3 +432,10 @@ def test_looks_end_where_the_cohort_says() -> None:
     judgement = judge(found)
     assert judgement.decision == "not decided"
     assert look(found, judgement).checks == ()
+
+
+def test_a_condition_on_a_pair_bears_on_the_same_two_gpus_alone() -> None:
+    assert related("gpu/2>gpu/5", "gpu/5>gpu/2")
+    assert not related("gpu/2>gpu/5", "gpu/2>gpu/4")
+    assert related("gpu/2>gpu/5", "gpu/2") and related("gpu/2", "gpu/2>gpu/5")
+    assert related("node", "gpu/2>gpu/5")
