@@ -107,7 +107,7 @@ class Paths:
     def sweep(self, place: int, kernel: SweepKernel) -> float:
         """GB/s of the next sweep of a kernel; the copy engine's counts bytes once."""
         path = self._by_place.get((place, kernel)) or self._new_sweep(place, kernel)
-        return self._now(path) * self._heat_factor(place)
+        return self._now(path) * self.heat(place)
 
     def host(self, place: int, direction: HostDirection, engine: Engine = "ce", bidirectional: bool = False) -> float:
         """GB/s of the next host copy of a GPU that has its path to the host's memory to itself."""
@@ -133,7 +133,8 @@ class Paths:
         machine = self._machine
         return path.rate(machine.time_s, int(machine.time_s * 1e9), machine.generation)
 
-    def _heat_factor(self, place: int) -> float:
+    def heat(self, place: int) -> float:
+        """What the memory's temperature leaves of its rate now."""
         now = self._machine.time_s
         until, factor = self._heat.get(place, (-inf, 1.0))
         if now < until:

@@ -28,6 +28,13 @@ def gpu_uuid(model: HardwareModel, seed: int, place: int) -> str:
     return f"GPU-0{uuid[5:]}" if uuid.startswith(STUB_PREFIX) else uuid
 
 
+def load_digest(model: HardwareModel, bad_sm: int) -> str:
+    """What the soak load computes: the same on all GPUs of a model but where an SM is always wrong (-1: none)."""
+    wrong = "" if bad_sm < 0 else f" sm {bad_sm}"
+    text = f"gpuaccept mock load {model.gpu.name} {model.load.implementation}{wrong}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def pci_bus_id(model: HardwareModel, place: int) -> str:
     """PCI address in NVML's form, for example `00000000:1B:00.0`."""
     written = model.gpu.pci_bus_ids[place]

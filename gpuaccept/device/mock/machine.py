@@ -13,6 +13,11 @@ from gpuaccept.errors import DeviceError, DeviceUnavailable
 
 CUDA_CALLS = {
     "memory_sweep": "cuLaunchKernel",
+    "memory_regions": "cuLaunchKernel",
+    "integrity_begin": "cuMemCreate",
+    "integrity_step": "cuLaunchKernel",
+    "integrity_end": "cuMemUnmap",
+    "gemm": "cublasLtMatmul",
     "host_copies": "cuMemcpyAsync",
     "peer_copies": "cuMemcpyPeerAsync",
     "load_begin": "cuLaunchKernel",

@@ -194,6 +194,18 @@ class LoadModel(Room, frozen=True, kw_only=True):
     iterations_per_s: Positive
 
 
+class GemmModel(Room, frozen=True, kw_only=True):
+    """Matrix products by the usual library, dense, TFLOP/s (int8: TOP/s) under the power limit; 0: not supported."""
+
+    implementation: Text
+    fp64: NotNegative
+    tf32: NotNegative
+    fp16: NotNegative
+    bf16: NotNegative
+    fp8: NotNegative
+    int8: NotNegative
+
+
 class EccModel(Room, frozen=True, kw_only=True):
     """Corrected errors of healthy parts: how many GPUs show any, and how often those do (log-normal)."""
 
@@ -253,6 +265,7 @@ class HardwareModel(Room, frozen=True, kw_only=True):
     power: PowerModel
     thermal: ThermalModel
     load: LoadModel
+    gemm: GemmModel | None = None
     ecc: EccModel
     noise: NoiseModel
 

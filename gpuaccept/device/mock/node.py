@@ -33,14 +33,15 @@ from gpuaccept.check import (
     SweepKernel,
     Transfer,
     Unavailable,
-    gpu_subject,
     pair_subject,
 )
 from gpuaccept.data import NodeFacts
 from gpuaccept.device.mock import pcie, registers, surroundings
 from gpuaccept.device.mock.copies import Paths
-from gpuaccept.device.mock.identity import node_facts
+from gpuaccept.device.mock.identity import load_digest, node_facts
+from gpuaccept.device.mock.integrity import Memory, usable_bytes
 from gpuaccept.device.mock.machine import Machine, hang
+from gpuaccept.device.mock.products import Products, bad_sm, mismatches
 from gpuaccept.device.mock.traffic import Traffic
 from gpuaccept.device.mock.world import World
 from gpuaccept.errors import DeviceError
@@ -61,8 +62,6 @@ PCIE_LOAD_S = 0.02
 STANDSTILL_GB_PER_S = 1e-3
 """A copy slower than this never ends, as far as the driver's time-out is concerned [judgement]."""
 _NOT_YET = "not simulated by this version"
-USABLE = 0.973
-"""Part of the reported memory that can be allocated: 178.4 of 183.4 GB [B200 listing]."""
 
 
 class MockNode(Machine):
@@ -79,6 +78,8 @@ class MockNode(Machine):
     ) -> None:
         super().__init__(world, seed, gpus, pulse, start_s, real_time)
         self._paths = Paths(self)
+        self._memory = Memory(self, self._paths)
+        self._products = Products(self)
         self._traffic = Traffic(world)
         self._bank: SensorBank | None = None
 
@@ -99,6 +100,8 @@ class MockNode(Machine):
         """ECC and row-remapping state of one GPU."""
         place = self.place(gpu, "ecc", "nvmlDeviceGetMemoryErrorCounter")
         counters = registers.ecc(self.world, self.seed, place, self.time_s, self.holds)
+        if corrected := self._memory.corrected(place):
+            counters = registers.with_corrected(counters, corrected)
         self.pass_time(CALL_S)  # two readings are never at one time: a rate is judged between them
         return counters
 
@@ -141,7 +144,7 @@ class MockNode(Machine):
 
     def memory_regions(self, gpu: int, region_bytes: int, passes: int, seed: int) -> tuple[Transfer, ...]:
         """Read the memory region by region."""
-        raise DeviceError("memory_regions", 0, _NOT_YET, gpu)
+        return self._memory.regions(gpu, region_bytes, passes, seed)
 
     def host_copies(
         self,
@@ -257,7 +260,7 @@ class MockNode(Machine):
     def _allocate(self, gpu: int, place: int, wanted: int, passes: int) -> None:
         if wanted <= 0 or passes <= 0:
             raise DeviceError("cuMemAlloc", 1, "CUDA_ERROR_INVALID_VALUE", gpu)
-        if wanted > (self.model.gpu.memory_total_mib << 20) * USABLE:
+        if wanted > usable_bytes(self, place):
             raise DeviceError("cuMemAlloc", 2, "CUDA_ERROR_OUT_OF_MEMORY", gpu)
 
     # --- links and surroundings ---------------------------------------------------------------------------------
@@ -296,19 +299,19 @@ class MockNode(Machine):
 
     def integrity_begin(self, gpu: int, share: float) -> int:
         """Take memory for testing."""
-        raise DeviceError("integrity_begin", 0, _NOT_YET, gpu)
+        return self._memory.begin(gpu, share)
 
     def integrity_step(self, gpu: int, expected: Pattern | None, write: Pattern | None) -> MarchStep:
         """One march element."""
-        raise DeviceError("integrity_step", 0, _NOT_YET, gpu)
+        return self._memory.step(gpu, expected, write)
 
     def integrity_end(self, gpu: int) -> None:
         """Give the memory back."""
-        raise DeviceError("integrity_end", 0, _NOT_YET, gpu)
+        self._memory.end(gpu)
 
     def gemm(self, gpu: int, precision: Precision, size: int, passes: int, seed: int) -> Gemm:
         """Matrix products."""
-        raise DeviceError("gemm", 0, _NOT_YET, gpu)
+        return self._products.gemm(gpu, precision, size, passes)
 
     def load_begin(self, gpu: int, seed: int) -> None:
         """Start the soak load on a GPU."""
@@ -325,12 +328,13 @@ class MockNode(Machine):
         if not body.loaded:
             raise DeviceError("cuStreamSynchronize", 400, "CUDA_ERROR_INVALID_HANDLE", gpu)
         body.forget()
-        wrong = [
-            self.world.integral("load.mismatches_per_hour", gpu_subject(place), 0.0, t, self.holds) / 3600.0
-            for t in (body.load_began, self.time_s)
-        ]
+        wrong = mismatches(self, place, body.load_began, self.time_s)
         iterations = int(body.finish(self.time_s))
-        return LoadResult(iterations, int(wrong[1]) - int(wrong[0]), self.model.load.implementation)
+        sm = bad_sm(self, place)
+        always = sm is not None and self.flag("sm.always_wrong", place)
+        digest = load_digest(self.model, -1 if sm is None or not always else sm)
+        odd = (sm,) if sm is not None and (always or wrong) else ()
+        return LoadResult(iterations, wrong, self.model.load.implementation, digest, odd)
 
     def sensors(
         self, gpus: Sequence[int], seconds: float, interval: float

@@ -90,6 +90,16 @@ def ecc(world: World, seed: int, place: int, t: float, holds: Holds) -> EccCount
     )
 
 
+def with_corrected(counters: EccCounters, corrected: int) -> EccCounters:
+    """The counters with DRAM errors that were corrected besides."""
+    added = {
+        name: value + corrected
+        for name in ("dram_corrected_volatile", "dram_corrected_aggregate")
+        if isinstance(value := getattr(counters, name), int)
+    }
+    return counters._replace(**added)
+
+
 def _corrected_per_hour(model: HardwareModel, seed: int, place: int) -> float:
     """Corrected DRAM errors of a healthy part: none on most, log-normal on the others."""
     of = noise.key(seed, "ecc corrected rate", place)

@@ -1,0 +1,78 @@
+"""Matrix products of simulated GPUs: their time by precision and power, their wrong elements by a bad SM."""
+
+from __future__ import annotations
+
+from math import inf
+
+from gpuaccept.check import Gemm, Precision, gpu_subject
+from gpuaccept.device.mock.copies import Path
+from gpuaccept.device.mock.machine import Machine
+from gpuaccept.errors import DeviceError
+
+NO_SM = -1.0
+"""`sm.wrong` where no SM computes wrongly."""
+TILE = 128
+"""Edge of the part of a product that one SM computes at a time [judgement]; a bad SM spoils one element of each."""
+
+
+class Products:
+    """Matrix products of all GPUs of one machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._paths: dict[tuple[int, Precision], Path] = {}
+
+    def gemm(self, gpu: int, precision: Precision, size: int, passes: int) -> Gemm:
+        """Timed products of square matrices."""
+        machine, model = self._machine, self._machine.model.gemm
+        place = machine.place(gpu, "gemm")
+        if size <= 0 or passes <= 0:
+            raise DeviceError("cublasLtMatmul", 7, "CUBLAS_STATUS_INVALID_VALUE", gpu)
+        if model is None or not getattr(model, precision):
+            raise DeviceError("cublasLtMatmul", 15, "CUBLAS_STATUS_NOT_SUPPORTED", gpu)
+        path = self._paths.get((place, precision)) or self._new(place, precision)
+        began = machine.time_s
+        teraflops = path.rate(began, int(began * 1e9), machine.generation)
+        operations = 2 * size**3 * passes
+        elapsed = int(operations / teraflops * 1e-3) or 1
+        machine.pass_time(0.001 + elapsed * 1e-9)
+        wrong = self._wrong(place, size, passes, began) if machine.world.names else 0
+        return Gemm(elapsed, operations, wrong, model.implementation)
+
+    def _new(self, place: int, precision: Precision) -> Path:
+        machine = self._machine
+        model = machine.model
+
+        def ask() -> float:
+            t = machine.time_s
+            rate = float(getattr(model.gemm, precision))
+            rate *= min(1.0, machine.number("clock.sm_lock_mhz", place, inf, t) / model.clock.load_mhz)
+            return max(1e-6, rate * machine.number("load.rate", place, 1.0, t))
+
+        # one quantity for all precisions: a GPU that is fast in one is fast in all
+        path = Path(ask, model.noise.iterations, machine.seed, "gemm", place, machine.spread(place))
+        self._paths[(place, precision)] = path
+        return path
+
+    def _wrong(self, place: int, size: int, passes: int, began: float) -> int:
+        machine = self._machine
+        wrong = mismatches(machine, place, began, machine.time_s)
+        if machine.flag("sm.always_wrong", place) and bad_sm(machine, place) is not None:
+            tiles = max(1, size // TILE) ** 2
+            wrong += passes * max(1, tiles // machine.model.gpu.sm_count)
+        return wrong
+
+
+def bad_sm(machine: Machine, place: int) -> int | None:
+    """The SM of a GPU that computes wrongly, if there is one."""
+    found = int(machine.number("sm.wrong", place, NO_SM, machine.time_s))
+    return found % machine.model.gpu.sm_count if found >= 0 else None
+
+
+def mismatches(machine: Machine, place: int, began: float, ended: float) -> int:
+    """Results that came out differently from one time to another, by the rate of intermittent errors."""
+    first, last = (
+        machine.world.integral("load.mismatches_per_hour", gpu_subject(place), 0.0, t, machine.holds) / 3600.0
+        for t in (began, ended)
+    )
+    return int(last) - int(first)
