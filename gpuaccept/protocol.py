@@ -159,10 +159,14 @@ class LoadResult(NamedTuple):
     odd_sms: tuple[int, ...] = ()
 
 
+NO_C2C = Unavailable("nvmlDeviceGetFieldValues 170", 3, "not supported by this GPU")
+
+
 class Pcie(NamedTuple):
     """PCIe link of one GPU. Generation and width as NVML has them; the maxima are what GPU and slot can do together.
 
-    `replays` is NVML's replay counter; the three AER totals are the kernel's, of the GPU's own port, since boot.
+    `replays` is NVML's replay counter; the three AER totals are the kernel's, of both ends of the GPU's link, since
+    boot. A GPU beside a Grace has C2C to its host as well: how many links, how many of them active, and their errors.
     """
 
     generation: Reading
@@ -173,6 +177,9 @@ class Pcie(NamedTuple):
     aer_correctable: Reading
     aer_nonfatal: Reading
     aer_fatal: Reading
+    c2c_links: Reading = NO_C2C
+    c2c_links_active: Reading = NO_C2C
+    c2c_errors: Reading = NO_C2C
 
 
 class LinkTraffic(NamedTuple):
