@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pynvml
@@ -38,13 +38,18 @@ from gpuaccept.check import (
     Unavailable,
 )
 from gpuaccept.data import GpuFacts, NodeFacts
-from gpuaccept.device.nvidia import telemetry
+from gpuaccept.device.nvidia import links, telemetry
 from gpuaccept.device.nvidia.calls import Cuda, Nvml
 from gpuaccept.device.nvidia.compute import Compute
 from gpuaccept.device.nvidia.discovery import Gpu, find_gpus
 from gpuaccept.device.nvidia.host import Host
 from gpuaccept.device.nvidia.loaded import is_stub
+from gpuaccept.device.nvidia.pcie import pcie
+from gpuaccept.device.nvidia.processes import compute_processes
+from gpuaccept.device.nvidia.programs import Programs
 from gpuaccept.device.nvidia.sensors import sample_blocks
+from gpuaccept.device.nvidia.surroundings import host_state
+from gpuaccept.device.nvidia.xids import XidWatch
 from gpuaccept.errors import UsageError
 
 _NOT_YET = "not measured by this version"
@@ -54,6 +59,8 @@ _SYSTEM_NOT_READY = 802
 _NO_DEVICE = 100
 _WAIT_SLICE_S = 1.0
 """Waiting is no silence: it is announced anew this often."""
+_LINK_TRAINS_S = 0.2
+"""A link that saved power is at full speed long before this after the first copy."""
 _STUB_ROOT = "GPUACCEPT_STUB_ROOT"
 """Where /sys and /proc of the tests' machine lie. Read on the stub driver only, never on a real one."""
 
@@ -79,6 +86,7 @@ def open_node(gpus: tuple[int, ...] | None, pulse: Pulse) -> NvidiaNode:
         node.check_driver()
     except DeviceError as error:
         raise DeviceUnavailable(error.name, "reboot the node, or unload and load the driver, then run again") from None
+    node.listen()
     return node
 
 
@@ -151,6 +159,7 @@ class NvidiaNode:
         self._nvml, self._cuda, self._found, self._host, self._stub, self._pulse = nvml, cuda, found, host, stub, pulse
         self._gpus = tuple(gpu.index for gpu in found) if gpus is None else gpus
         self._compute: dict[int, Compute] = {}
+        self._xids: XidWatch | None = None
         self._closed = False
 
     @property
@@ -177,6 +186,10 @@ class NvidiaNode:
                 0,
                 f"the driver does not match: NVML says {said}, the kernel module {module}",
             )
+
+    def listen(self) -> None:
+        """Hear the XIDs of this process's GPUs from now on."""
+        self._xids = XidWatch(self._nvml, [self._found[gpu] for gpu in self._gpus])
 
     def facts(self) -> NodeFacts:
         self.check_driver()
@@ -216,7 +229,7 @@ class NvidiaNode:
         return telemetry.ecc(self._nvml, self._gpu(gpu))
 
     def links(self, gpu: int) -> tuple[Link, ...]:
-        return telemetry.links(self._nvml, self._gpu(gpu))
+        return links.links(self._nvml, self._gpu(gpu))
 
     def fabric(self, gpu: int) -> Fabric:
         return telemetry.fabric(self._nvml, self._gpu(gpu))
@@ -260,19 +273,32 @@ class NvidiaNode:
         return (Unavailable("peer_copies", 0, _NOT_YET),) * len(pairs)
 
     def pcie(self, gpu: int, under_load: bool) -> Pcie:
+        of = self._gpu(gpu)
+        if not under_load:
+            return pcie(self._nvml, of, self._host.root)
+        with self._busy(gpu):
+            self.wait(_LINK_TRAINS_S)
+            return pcie(self._nvml, of, self._host.root)
+
+    @contextmanager
+    def _busy(self, gpu: int) -> Iterator[None]:
+        """Copies to a GPU run as long as this is open."""
         raise DeviceError("pcie", 0, _NOT_YET, self._gpu(gpu).index)
+        yield
 
     def link_traffic(self, gpu: int) -> tuple[LinkTraffic, ...]:
-        raise DeviceError("link_traffic", 0, _NOT_YET, self._gpu(gpu).index)
+        return links.link_traffic(self._nvml, self._gpu(gpu))
 
     def xids(self, gpu: int) -> tuple[int, ...] | Unavailable:
-        return Unavailable("xids", 0, _NOT_YET)
+        of = self._gpu(gpu)
+        return self._xids.heard(of.index) if self._xids else Unavailable("nvmlEventSetCreate", 0, "nobody listens")
 
     def processes(self, gpu: int) -> tuple[Process, ...] | Unavailable:
-        return Unavailable("processes", 0, _NOT_YET)
+        return compute_processes(self._nvml, self._gpu(gpu), Programs(self._host.root))
 
     def host(self) -> HostState:
-        raise DeviceError("host", 0, _NOT_YET)
+        self._pulse(None, "host files")
+        return host_state(self._host, [gpu.pci_address for gpu in self._found])
 
     def integrity_begin(self, gpu: int, share: float) -> int:
         raise DeviceError("integrity_begin", 0, _NOT_YET, self._gpu(gpu).index)
@@ -295,7 +321,12 @@ class NvidiaNode:
     def sensors(
         self, gpus: Sequence[int], seconds: float, interval: float
     ) -> Iterator[dict[int, Sensors | Unavailable]]:
-        return sample_blocks(self._nvml, [self._gpu(gpu) for gpu in gpus], self, seconds, interval)
+        of = [self._gpu(gpu) for gpu in gpus]
+        return sample_blocks(self._nvml, of, self, seconds, interval, self._iterations)
+
+    def _iterations(self, gpu: int) -> int:
+        """Iterations that the load on a GPU has completed; 0 where none runs."""
+        return 0
 
     def close(self) -> None:
         if self._closed:
@@ -303,6 +334,8 @@ class NvidiaNode:
         for compute in self._compute.values():
             compute.close()
         self._compute.clear()
+        if self._xids:
+            self._xids.close()
         with suppress(DeviceError):
             self._nvml.call(None, "nvmlShutdown")
         self._closed = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pynvml
@@ -14,6 +14,7 @@ from gpuaccept.device.nvidia.discovery import Gpu
 _BLOCK_S = 1.0
 _FIELDS = (
     pynvml.NVML_FI_DEV_POWER_AVERAGE,
+    pynvml.NVML_FI_DEV_POWER_INSTANT,
     pynvml.NVML_FI_DEV_MEMORY_TEMP,
     pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_POWER_CAP,
     pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN,
@@ -38,14 +39,21 @@ class _Sample(NamedTuple):
     hw_thermal_ns: Reading
     hw_power_brake_ns: Reading
     energy_mj: Reading
+    iterations: Reading
 
 
 def sample_blocks(
-    nvml: Nvml, gpus: Sequence[Gpu], clock: Node, seconds: float, interval: float
+    nvml: Nvml,
+    gpus: Sequence[Gpu],
+    clock: Node,
+    seconds: float,
+    interval: float,
+    iterations: Callable[[int], int],
 ) -> Iterator[dict[int, Sensors | Unavailable]]:
     """Sample at 0, interval, 2 interval … seconds. A tick that NVML is too slow for is left out: it shows as a gap.
 
-    A GPU that is lost stays Unavailable from then on, and the others go on.
+    `iterations` tells how many the load on a GPU has completed. A GPU that is lost stays Unavailable from then on, and
+    the others go on.
     """
     start = clock.now()
     ticks = round(seconds / interval) if interval > 0 else 0
@@ -58,7 +66,7 @@ def sample_blocks(
         for gpu in gpus:
             if gpu.index not in lost:
                 try:
-                    samples[gpu.index].append((clock.now(), _sample(nvml, gpu)))
+                    samples[gpu.index].append((clock.now(), _sample(nvml, gpu, iterations(gpu.index))))
                 except DeviceError as error:
                     lost[gpu.index] = Unavailable(error.call, error.code, error.name)
         late = int((clock.now() - start) / interval) if interval > 0 else 0
@@ -69,18 +77,23 @@ def sample_blocks(
             samples = {gpu.index: [] for gpu in gpus}
 
 
-def _sample(nvml: Nvml, gpu: Gpu) -> _Sample:
+def _sample(nvml: Nvml, gpu: Gpu, iterations: int) -> _Sample:
+    """One call for all that NVML has as fields, and one for each of the others."""
+
     def read(name: str, *arguments: Any) -> Reading:
         return nvml.read(gpu.index, name, gpu.handle, *arguments)
 
-    power, memory, sw_power_cap, sw_thermal, hw_thermal, hw_power_brake, energy = nvml.fields(
+    power, instant, memory, sw_power_cap, sw_thermal, hw_thermal, hw_power_brake, energy = nvml.fields(
         gpu.index, gpu.handle, [(field, 0) for field in _FIELDS]
     )
-    if isinstance(power, Unavailable):  # GA100 has no average: NVML's power usage is then a momentary value
-        power = read("nvmlDeviceGetPowerUsage")
+    if isinstance(power, Unavailable):  # GA100 has no average of a second, only the moment's power
+        power = read("nvmlDeviceGetPowerUsage") if isinstance(instant, Unavailable) else instant
+    temperature = read("nvmlDeviceGetTemperatureV", pynvml.NVML_TEMPERATURE_GPU)
+    if isinstance(temperature, Unavailable):  # drivers before CUDA 12.9
+        temperature = read("nvmlDeviceGetTemperature", pynvml.NVML_TEMPERATURE_GPU)
     return _Sample(
         power_w=power if isinstance(power, Unavailable) else float(power) / 1e3,
-        temperature_c=read("nvmlDeviceGetTemperatureV", pynvml.NVML_TEMPERATURE_GPU),
+        temperature_c=temperature,
         memory_temperature_c=memory,
         margin_k=read("nvmlDeviceGetMarginTemperature"),
         sm_clock_mhz=read("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_SM),
@@ -91,11 +104,15 @@ def _sample(nvml: Nvml, gpu: Gpu) -> _Sample:
         hw_thermal_ns=hw_thermal,
         hw_power_brake_ns=hw_power_brake,
         energy_mj=energy,
+        iterations=iterations,
     )
 
 
 _WHOLE = frozenset(
-    {"event_reasons", "sw_power_cap_ns", "sw_thermal_ns", "hw_thermal_ns", "hw_power_brake_ns", "energy_mj"}
+    {
+        *("event_reasons", "sw_power_cap_ns", "sw_thermal_ns", "hw_thermal_ns", "hw_power_brake_ns"),
+        *("energy_mj", "iterations"),
+    }
 )
 
 
@@ -107,4 +124,4 @@ def _columns(samples: list[tuple[float, _Sample]]) -> Sensors:
         failed = next((value for value in values if isinstance(value, Unavailable)), None)
         convert = int if name in _WHOLE else float
         columns[name] = failed or tuple(convert(value) for value in values)  # type: ignore[arg-type]
-    return Sensors(at_s=tuple(at for at, _ in samples), iterations=(0,) * len(samples), **columns)
+    return Sensors(at_s=tuple(at for at, _ in samples), **columns)

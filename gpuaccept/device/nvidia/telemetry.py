@@ -1,17 +1,18 @@
-"""Identity, modes, error counters, links and fabric of one GPU, by NVML's newest calls with the older ones behind."""
+"""Identity, modes, error counters, fabric and peers of one GPU, by NVML's newest calls with the older ones behind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from ctypes import byref
 from typing import Any
 
 import pynvml
 
-from gpuaccept.check import EccCounters, Fabric, Link, PairStatus, Reading, Settings, Unavailable
+from gpuaccept.check import EccCounters, Fabric, PairStatus, Reading, Settings, Unavailable
 from gpuaccept.data import GpuFacts
 from gpuaccept.device.nvidia.calls import Cuda, Nvml
 from gpuaccept.device.nvidia.discovery import Gpu
+from gpuaccept.device.nvidia.words import translated, word
 
 _P2P_READ, _P2P_WRITE = 0, 1
 """pynvml's constant for the first is a tuple by mistake."""
@@ -27,9 +28,6 @@ _RECOVERY_ACTIONS = {
     6: "bus reset",
     7: "system reboot",
 }
-_LINK_STATES = {0: "off", 1: "on", 2: "sleep", 3: "traffic disabled"}
-_LINK_VERSIONS = {1: "1.0", 2: "2.0", 3: "2.2", 4: "3.0", 5: "3.1", 6: "4.0", 7: "5.0", 8: "6.0"}
-_REMOTE_TYPES = {0: "gpu", 1: "npu", 2: "switch", 255: "unknown"}
 _FABRIC_STATES = {0: "not supported", 1: "not started", 2: "in progress", 3: "completed"}
 _P2P_STATUS = {
     0: "ok",
@@ -67,7 +65,6 @@ def gpu_facts(nvml: Nvml, cuda: Cuda, gpu: Gpu) -> GpuFacts:
         value = nvml.read(gpu.index, name, gpu.handle)
         return None if isinstance(value, Unavailable) else str(value)
 
-    module = nvml.read(gpu.index, "nvmlDeviceGetModuleId", gpu.handle)
     capability = nvml.read(
         gpu.index, "nvmlDeviceGetCudaComputeCapability", gpu.handle, convert=lambda pair: f"{pair[0]}.{pair[1]}"
     )
@@ -82,11 +79,20 @@ def gpu_facts(nvml: Nvml, cuda: Cuda, gpu: Gpu) -> GpuFacts:
         pci_bus_id=gpu.pci_bus_id,
         pci_device_id=gpu.pci_device_id,
         pci_subsystem_id=gpu.pci_subsystem_id,
-        module_id=module if isinstance(module, int) else None,
+        module_id=_module_id(nvml, gpu),
         memory_total_bytes=memory.total,
         sm_count=_sm_count(cuda, gpu),
         compute_capability=capability if isinstance(capability, str) else None,
     )
+
+
+def _module_id(nvml: Nvml, gpu: Gpu) -> int | None:
+    """The socket on the baseboard, or in the tray as the platform information of Blackwell and newer has it."""
+    module = nvml.read(gpu.index, "nvmlDeviceGetModuleId", gpu.handle)
+    if isinstance(module, int):
+        return module
+    platform = _filled(nvml, gpu, "nvmlDeviceGetPlatformInfo", pynvml.c_nvmlPlatformInfo_v2_t)
+    return None if isinstance(platform, Unavailable) else ord(platform.moduleId)
 
 
 def _sm_count(cuda: Cuda, gpu: Gpu) -> int | None:
@@ -106,15 +112,15 @@ def settings(nvml: Nvml, gpu: Gpu) -> Settings:
         ecc_mode_pending=ecc_pending,
         mig_mode=mig,
         mig_mode_pending=mig_pending,
-        persistence_mode=nvml.read(gpu.index, "nvmlDeviceGetPersistenceMode", gpu.handle, convert=_word(_ENABLED)),
-        compute_mode=nvml.read(gpu.index, "nvmlDeviceGetComputeMode", gpu.handle, convert=_word(_COMPUTE_MODES)),
+        persistence_mode=nvml.read(gpu.index, "nvmlDeviceGetPersistenceMode", gpu.handle, convert=word(_ENABLED)),
+        compute_mode=nvml.read(gpu.index, "nvmlDeviceGetComputeMode", gpu.handle, convert=word(_COMPUTE_MODES)),
         cc_mode=nvml.read(
             gpu.index, "nvmlSystemGetConfComputeState", convert=lambda state: "on" if state.ccFeature else "off"
         ),
         power_limit_enforced_mw=nvml.read(gpu.index, "nvmlDeviceGetEnforcedPowerLimit", gpu.handle),
         sm_clock_max_mhz=nvml.read(gpu.index, "nvmlDeviceGetMaxClockInfo", gpu.handle, pynvml.NVML_CLOCK_SM),
         memory_clock_max_mhz=nvml.read(gpu.index, "nvmlDeviceGetMaxClockInfo", gpu.handle, pynvml.NVML_CLOCK_MEM),
-        recovery_action=_translated(recovery, _RECOVERY_ACTIONS),
+        recovery_action=translated(recovery, _RECOVERY_ACTIONS),
     )
 
 
@@ -158,54 +164,6 @@ def ecc(nvml: Nvml, gpu: Gpu) -> EccCounters:
     )
 
 
-def links(nvml: Nvml, gpu: Gpu) -> tuple[Link, ...]:
-    """All NVLinks that the GPU has: as many as its link count field says, or else all that have a state."""
-    (count,) = nvml.fields(gpu.index, gpu.handle, [(pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT, 0)])
-    if isinstance(count, int):
-        return tuple(_link(nvml, gpu, number) for number in range(min(count, pynvml.NVML_NVLINK_MAX_LINKS)))
-    found = (_link(nvml, gpu, number) for number in range(pynvml.NVML_NVLINK_MAX_LINKS))
-    return tuple(link for link in found if not isinstance(link.state, Unavailable))
-
-
-def _link(nvml: Nvml, gpu: Gpu, number: int) -> Link:
-    wanted = (
-        pynvml.NVML_FI_DEV_NVLINK_GET_STATE,
-        pynvml.NVML_FI_DEV_NVLINK_GET_SPEED,
-        pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS,
-        pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS,
-        pynvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS,
-        pynvml.NVML_FI_DEV_NVLINK_COUNT_SYMBOL_ERRORS,
-        pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY,
-        pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_CRC,
-        pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY,
-    )
-    state, rate, recovery, failed, effective, symbol, recovery_4, crc, replay = nvml.fields(
-        gpu.index, gpu.handle, [(field, number) for field in wanted]
-    )
-    if isinstance(state, Unavailable):
-        state = nvml.read(gpu.index, "nvmlDeviceGetNvLinkState", gpu.handle, number)
-    if isinstance(recovery, Unavailable):  # NVLink 4 counts them elsewhere
-        recovery = recovery_4
-    return Link(
-        number=number,
-        state=_translated(state, _LINK_STATES),
-        version=nvml.read(gpu.index, "nvmlDeviceGetNvLinkVersion", gpu.handle, number, convert=_word(_LINK_VERSIONS)),
-        remote_type=nvml.read(
-            gpu.index, "nvmlDeviceGetNvLinkRemoteDeviceType", gpu.handle, number, convert=_word(_REMOTE_TYPES)
-        ),
-        remote_pci_id=nvml.read(
-            gpu.index, "nvmlDeviceGetNvLinkRemotePciInfo", gpu.handle, number, convert=lambda pci: _plain(pci.busId)
-        ),
-        raw_rate_mbps=rate,
-        recovery=recovery,
-        recovery_failed=failed,
-        effective_errors=effective,
-        symbol_errors=symbol,
-        crc_errors=crc,
-        replay_errors=replay,
-    )
-
-
 def fabric(nvml: Nvml, gpu: Gpu) -> Fabric:
     """Fabric registration by its third version, or the second where the driver is older."""
     call = "nvmlDeviceGetGpuFabricInfoV"
@@ -239,24 +197,16 @@ def pair(nvml: Nvml, gpu: Gpu, peer: Gpu) -> PairStatus:
 
     def p2p(capability: int) -> Reading:
         return nvml.read(
-            gpu.index, "nvmlDeviceGetP2PStatus", gpu.handle, peer.handle, capability, convert=_word(_P2P_STATUS)
+            gpu.index, "nvmlDeviceGetP2PStatus", gpu.handle, peer.handle, capability, convert=word(_P2P_STATUS)
         )
 
     return PairStatus(
         p2p_read=p2p(_P2P_READ),
         p2p_write=p2p(_P2P_WRITE),
         common_ancestor=nvml.read(
-            gpu.index, "nvmlDeviceGetTopologyCommonAncestor", gpu.handle, peer.handle, convert=_word(_ANCESTORS)
+            gpu.index, "nvmlDeviceGetTopologyCommonAncestor", gpu.handle, peer.handle, convert=word(_ANCESTORS)
         ),
     )
-
-
-def _word(words: Mapping[int, str]) -> Callable[[Any], Reading]:
-    return lambda value: words.get(value, f"unknown {value}")
-
-
-def _translated(value: Reading, words: Mapping[int, str]) -> Reading:
-    return words.get(value, f"unknown {value}") if isinstance(value, int) else value
 
 
 def _pair(nvml: Nvml, gpu: Gpu, call: str) -> tuple[Reading, ...]:
@@ -282,7 +232,3 @@ def _filled(nvml: Nvml, gpu: Gpu, call: str, struct: type[Any]) -> Any:
     value.version = getattr(pynvml, struct.__name__.removeprefix("c_").removesuffix("_t"))
     outcome = nvml.read(gpu.index, call, gpu.handle, byref(value), convert=lambda _: 0)
     return outcome if isinstance(outcome, Unavailable) else value
-
-
-def _plain(text: str | bytes) -> str:
-    return text.decode("ascii", "replace") if isinstance(text, bytes) else text

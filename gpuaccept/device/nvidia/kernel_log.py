@@ -1,0 +1,156 @@
+"""XIDs and SXids of the kernel log: from /dev/kmsg, and from the text that dmesg, syslog or journald make of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from gpuaccept.check import KernelEvent, Unavailable
+
+_CALL = "/dev/kmsg"
+_RECORD = 8192
+"""Bytes that hold any record: the kernel cuts longer ones (LOG_LINE_MAX and the escapes of its bytes)."""
+_MAX_BYTES = 64 << 20
+_MAX_TEXT = 200
+_BURST_S = 1.0
+"""Lines on the same fault within this are one event: the driver writes one for each channel or unit it stops."""
+_UNKNOWN_TIME = -1.0
+
+_KMSG = re.compile(r"\d+,\d+,(\d+),[^;]*;(.*)")
+_UPTIME = re.compile(r"(?:^|(?<= ))\[ *(\d+(?:\.\d+)?)\] ")
+_CONTINUED = re.compile(r"\s+(?:NVRM: )?")
+_XID = re.compile(r"NVRM: Xid \((?:PCI:)?([^)]*)\): (\d+)")
+_SXID = re.compile(r"(nvidia-nvswitch\d+): SXid \((?:PCI:)?([^)]*)\): (\d+), ?(Data \{|Severity \d)?")
+_LOSSES = (
+    re.compile(r"NVRM: GPU at (?:PCI:)?([0-9a-f:.]+) has fallen off the bus", re.IGNORECASE),
+    re.compile(r"NVRM: GPU ([0-9a-f:.]+): GPU has fallen off the bus", re.IGNORECASE),
+    re.compile(r"NVRM: The NVIDIA GPU ([0-9a-f:.]+).*fallen off the bus", re.IGNORECASE | re.DOTALL),
+)
+_LOST = 79
+"""XID of a GPU that has fallen off the bus: older drivers and the probe at boot say it without a number."""
+_LINK = re.compile(r"\blink (-?\d+)", re.IGNORECASE)
+_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}(?:\.[0-7])?", re.IGNORECASE)
+_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
+
+
+def read_kernel_log(root: Path) -> tuple[KernelEvent, ...] | Unavailable:
+    """The events of the kernel's ring buffer below `root`, oldest first. It may have lost what is older than it holds.
+
+    Unavailable without permission (kernel.dmesg_restrict) and in a container that has no /dev/kmsg.
+    """
+    try:
+        text = _read_ring(root / "dev/kmsg")
+    except PermissionError:
+        return Unavailable(_CALL, errno.EACCES, "no permission to read the kernel log: run as root")
+    except OSError as error:
+        return Unavailable(_CALL, error.errno or 0, f"the kernel log can't be read: {error.strerror}")
+    if not text.strip():
+        return Unavailable(_CALL, 0, "the kernel log is empty here, which no running kernel's is: a container hides it")
+    return events_of(text.splitlines())
+
+
+def _read_ring(path: Path) -> str:
+    """All records that there are now: reading on would wait for the next. A file is read to its end."""
+    parts: list[bytes] = []
+    size = 0
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        while size < _MAX_BYTES:
+            try:
+                part = os.read(descriptor, _RECORD)
+            except BlockingIOError:
+                break
+            except BrokenPipeError:  # overwritten while we read: the next call goes on with the oldest that is left
+                continue
+            if not part:
+                break
+            parts.append(part)
+            size += len(part)
+    finally:
+        os.close(descriptor)
+    return b"".join(parts).decode("utf-8", "replace")
+
+
+def events_of(lines: Iterable[str]) -> tuple[KernelEvent, ...]:
+    """The events that lines of a kernel log tell of. `at_s` is -1 where the line has no time since boot.
+
+    Lines on the same device, number and link within a second are one event. A GPU that fell off the bus without an XID
+    is one event with its number, 79.
+    """
+    told: dict[tuple[str, str, int, str], float] = {}
+    found: list[KernelEvent] = []
+    losses: dict[str, KernelEvent] = {}
+    switches: set[tuple[str, int]] = set()
+    for at, text in _records(lines):
+        event = _event(at, text, switches)
+        if event is None:
+            lost = _loss(at, text)
+            if lost is not None:
+                losses.setdefault(_device(lost.pci_address), lost)
+            continue
+        link = _LINK.search(text)
+        key = (event.kind, event.pci_address, event.number, link.group(1) if link else "")
+        if key in told and at - told[key] <= _BURST_S:
+            continue
+        told[key] = at
+        found.append(event)
+    numbered = {_device(event.pci_address) for event in found if event.kind == "xid" and event.number == _LOST}
+    found += [event for device, event in losses.items() if device not in numbered]
+    return tuple(sorted(found, key=lambda event: event.at_s))
+
+
+def _event(at: float, text: str, switches: set[tuple[str, int]]) -> KernelEvent | None:
+    xid = _XID.search(text)
+    if xid:
+        return KernelEvent(at, "xid", int(xid.group(2)), _address(xid.group(1)), _shown(text[xid.start() :]))
+    sxid = _SXID.search(text)
+    if not sxid:
+        return None
+    of = (sxid.group(1), int(sxid.group(3)))
+    if sxid.group(4) and of in switches:  # registers of the event that was told before
+        return None
+    switches.add(of)
+    return KernelEvent(at, "sxid", of[1], _address(sxid.group(2)), _shown(text[sxid.start() :]))
+
+
+def _loss(at: float, text: str) -> KernelEvent | None:
+    match = next(filter(None, (pattern.search(text) for pattern in _LOSSES)), None)
+    if match is None:
+        return None
+    return KernelEvent(at, "xid", _LOST, _address(match.group(1)), _shown(text[match.start() :]))
+
+
+def _records(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
+    """(seconds since boot, text) of each record; an indented line belongs to the one before it."""
+    at, text = _UNKNOWN_TIME, ""
+    for line in lines:
+        raw = _KMSG.fullmatch(line)
+        if not raw and line[:1].isspace():
+            text += " " + line[_CONTINUED.match(line).end() :]  # type: ignore[union-attr]
+            continue
+        if text:
+            yield at, text
+        if raw:
+            at, text = int(raw.group(1)) / 1e6, _ESCAPE.sub(lambda byte: chr(int(byte.group(1), 16)), raw.group(2))
+        else:
+            uptime = _UPTIME.search(line)
+            at, text = float(uptime.group(1)) if uptime else _UNKNOWN_TIME, line
+    if text:
+        yield at, text
+
+
+def _address(text: str) -> str:
+    """As the kernel writes it, or empty where it is not an address."""
+    return text.lower() if _ADDRESS.fullmatch(text) else ""
+
+
+def _device(address: str) -> str:
+    return address.split(".")[0]
+
+
+def _shown(text: str) -> str:
+    """On one line, printable, and not without end: names that users gave their programs stand in it."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:_MAX_TEXT].rstrip()

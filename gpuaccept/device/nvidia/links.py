@@ -1,0 +1,131 @@
+"""NVLinks of one GPU: state, counters and traffic, by the fields of each generation of NVLink."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pynvml
+
+from gpuaccept.check import Link, LinkTraffic, Reading, Unavailable
+from gpuaccept.device.nvidia.calls import Nvml
+from gpuaccept.device.nvidia.discovery import Gpu
+from gpuaccept.device.nvidia.words import translated, word
+
+_STATES = {0: "off", 1: "on", 2: "sleep", 3: "traffic disabled"}
+_VERSIONS = {1: "1.0", 2: "2.0", 3: "2.2", 4: "3.0", 5: "3.1", 6: "4.0", 7: "5.0", 8: "6.0"}
+_REMOTE_TYPES = {0: "gpu", 1: "npu", 2: "switch", 255: "unknown"}
+_KIB = 1024
+
+# NVLink 3 has each counter as one field a link, the links from 6 on in a second row.
+_CRC_3 = (pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_L0, pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_L6)
+_REPLAY_3 = (pynvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_L0, pynvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_L6)
+_RECOVERY_3 = (pynvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_L0, pynvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_L6)
+_SPEED_3 = (pynvml.NVML_FI_DEV_NVLINK_SPEED_MBPS_L0, pynvml.NVML_FI_DEV_NVLINK_SPEED_MBPS_L6)
+_LINKS_3 = 12
+
+
+def links(nvml: Nvml, gpu: Gpu) -> tuple[Link, ...]:
+    """All NVLinks that the GPU has: as many as its link count field says, or else all that have a state."""
+    count = _count(nvml, gpu)
+    if count is not None:
+        return tuple(_link(nvml, gpu, number) for number in range(count))
+    found = (_link(nvml, gpu, number) for number in range(pynvml.NVML_NVLINK_MAX_LINKS))
+    return tuple(link for link in found if not isinstance(link.state, Unavailable))
+
+
+def link_traffic(nvml: Nvml, gpu: Gpu) -> tuple[LinkTraffic, ...]:
+    """Bytes that each link has carried. NVML counts data in KiB; where it does not, NVLink 5's bytes of all packets.
+
+    Those include the packets' overhead, so they are a little more than the data.
+    """
+    count = _count(nvml, gpu)
+    numbers = range(pynvml.NVML_NVLINK_MAX_LINKS if count is None else count)
+    found = [LinkTraffic(number, *_carried(nvml, gpu, number)) for number in numbers]
+    if count is not None:
+        return tuple(found)
+    return tuple(link for link in found if not isinstance(link.transmitted_bytes, Unavailable))
+
+
+def _count(nvml: Nvml, gpu: Gpu) -> int | None:
+    (count,) = nvml.fields(gpu.index, gpu.handle, [(pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT, 0)])
+    return min(count, pynvml.NVML_NVLINK_MAX_LINKS) if isinstance(count, int) else None
+
+
+def _carried(nvml: Nvml, gpu: Gpu, number: int) -> tuple[Reading, Reading]:
+    sent, received, sent_5, received_5 = _fields(
+        nvml,
+        gpu,
+        number,
+        (
+            pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX,
+            pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX,
+            pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES,
+            pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES,
+        ),
+    )
+    if isinstance(sent, Unavailable) or isinstance(received, Unavailable):
+        both = not isinstance(sent_5, Unavailable) and not isinstance(received_5, Unavailable)
+        return (sent_5, received_5) if both else (sent, received)
+    return int(sent) * _KIB, int(received) * _KIB
+
+
+def _link(nvml: Nvml, gpu: Gpu, number: int) -> Link:
+    state, rate, recovery, failed, effective, symbol, recovery_4, crc, replay = _fields(
+        nvml,
+        gpu,
+        number,
+        (
+            pynvml.NVML_FI_DEV_NVLINK_GET_STATE,
+            pynvml.NVML_FI_DEV_NVLINK_GET_SPEED,
+            pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS,
+            pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS,
+            pynvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS,
+            pynvml.NVML_FI_DEV_NVLINK_COUNT_SYMBOL_ERRORS,
+            pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY,
+            pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_CRC,
+            pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY,
+        ),
+    )
+    if isinstance(recovery, Unavailable):  # NVLink 4 counts them elsewhere
+        recovery = recovery_4
+    if all(isinstance(value, Unavailable) for value in (effective, crc, replay)) and number < _LINKS_3:
+        rate, recovery, crc, replay = _nvlink_3(nvml, gpu, number, (rate, recovery, crc, replay))
+    if isinstance(state, Unavailable):
+        state = nvml.read(gpu.index, "nvmlDeviceGetNvLinkState", gpu.handle, number)
+
+    def read(name: str, convert: Any) -> Reading:
+        return nvml.read(gpu.index, name, gpu.handle, number, convert=convert)
+
+    return Link(
+        number=number,
+        state=translated(state, _STATES),
+        version=read("nvmlDeviceGetNvLinkVersion", word(_VERSIONS)),
+        remote_type=read("nvmlDeviceGetNvLinkRemoteDeviceType", word(_REMOTE_TYPES)),
+        remote_pci_id=read("nvmlDeviceGetNvLinkRemotePciInfo", lambda pci: _text(pci.busId)),
+        raw_rate_mbps=rate,
+        recovery=recovery,
+        recovery_failed=failed,
+        effective_errors=effective,
+        symbol_errors=symbol,
+        crc_errors=crc,
+        replay_errors=replay,
+    )
+
+
+def _nvlink_3(nvml: Nvml, gpu: Gpu, number: int, known: Sequence[Reading]) -> tuple[Reading, ...]:
+    """The older fields for what the newer ones did not tell."""
+    rows = (_SPEED_3, _RECOVERY_3, _CRC_3, _REPLAY_3)
+    older = _fields(nvml, gpu, number, [low + number if number < 6 else high + number - 6 for low, high in rows])
+    return tuple(
+        old if isinstance(new, Unavailable) and not isinstance(old, Unavailable) else new
+        for new, old in zip(known, older, strict=True)
+    )
+
+
+def _fields(nvml: Nvml, gpu: Gpu, number: int, wanted: Sequence[int]) -> tuple[Reading, ...]:
+    return nvml.fields(gpu.index, gpu.handle, [(field, number) for field in wanted])
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else value
