@@ -122,12 +122,6 @@ def test_a_kernel_that_does_not_compile_is_an_error_with_the_compilers_words(mac
     assert "sm_30" in text
 
 
-def test_what_this_version_does_not_measure_says_so(machine: StubMachine) -> None:
-    begin, peers = machine.ask("node.load_begin(3, 1)", "node.peer_copies([(0, 1)], 'read', 'ce', False, MIB, 1, 1)")
-    assert begin == {"error": ["load_begin", 0, "not measured by this version", 3]}
-    assert peers == [["peer_copies", 0, "not measured by this version"]]
-
-
 def test_every_driver_call_is_announced_with_its_gpu(machine: StubMachine) -> None:
     _, announced = machine.ask(sweep("copy", gpu=5), "list(calls)")
     assert {gpu for gpu, call in announced if call.startswith(("cuMem", "cuLaunch", "cuStream"))} == {5}

@@ -19,8 +19,11 @@ DRIVER = "580.95.05"
 _ASK = """
 import sys, msgspec
 from gpuaccept.errors import DeviceError, GpuacceptError
-from gpuaccept.device.nvidia import compute, open_nvidia
-compute._WARM_MAXIMUM_S = 0.1  # host memory does not warm up
+from gpuaccept.check import Pattern
+from gpuaccept.device.nvidia import host_copies, open_nvidia, soak_gemm, soak_mma, timing
+timing.WARM_MAXIMUM_S = 0.1  # host memory does not warm up
+host_copies.BUSY_S = 0.05
+soak_gemm.SIZE = 128
 MIB = 1 << 20
 calls = []
 def answer(question):

@@ -112,11 +112,12 @@ class Cuda:
         from cuda.bindings import driver
 
         self.driver = driver
-        self._pulse = pulse
+        self.announce = pulse
+        """The heartbeat, for calls of other libraries that act on a GPU: (GPU, name of the call)."""
 
     def call(self, gpu: int | None, name: str, *arguments: Any) -> Any:
         """The call's value (None, one, or a tuple). Raises DeviceError for every code but success."""
-        self._pulse(gpu, name)
+        self.announce(gpu, name)
         try:
             code, *values = getattr(self.driver, name)(*arguments)
         except RuntimeError:  # the bindings look entry points up at their first call

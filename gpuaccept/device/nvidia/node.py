@@ -158,7 +158,7 @@ class NvidiaNode:
     ) -> None:
         self._nvml, self._cuda, self._found, self._host, self._stub, self._pulse = nvml, cuda, found, host, stub, pulse
         self._gpus = tuple(gpu.index for gpu in found) if gpus is None else gpus
-        self._compute: dict[int, Compute] = {}
+        self._compute = Compute(cuda, self._gpu, host, pulse)
         self._xids: XidWatch | None = None
         self._closed = False
 
@@ -171,9 +171,12 @@ class NvidiaNode:
 
     def wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
+        while True:
             self._pulse(None, "wait")
-            time.sleep(min(left, _WAIT_SLICE_S))
+            slice_s = self._compute.feed() or _WAIT_SLICE_S
+            if (left := end - time.monotonic()) <= 0:
+                return
+            time.sleep(min(left, slice_s))
 
     def check_driver(self) -> None:
         """Raise DeviceError where the loaded kernel module is not the one that NVML speaks of: nothing is what it
@@ -238,10 +241,10 @@ class NvidiaNode:
         return telemetry.pair(self._nvml, self._gpu(gpu), self._gpu(peer))
 
     def memory_sweep(self, gpu: int, kernel: SweepKernel, buffer_bytes: int, passes: int, seed: int) -> Transfer:
-        return self._computing(gpu).sweep(kernel, buffer_bytes, passes, seed)
+        return self._compute.memory_sweep(gpu, kernel, buffer_bytes, passes, seed)
 
     def memory_regions(self, gpu: int, region_bytes: int, passes: int, seed: int) -> tuple[Transfer, ...]:
-        raise DeviceError("memory_regions", 0, _NOT_YET, self._gpu(gpu).index)
+        return self._compute.memory_regions(gpu, region_bytes, passes, seed)
 
     def host_copies(
         self,
@@ -253,12 +256,7 @@ class NvidiaNode:
         passes: int,
         seed: int,
     ) -> tuple[Transfer | Unavailable, ...]:
-        if engine != "ce" or bidirectional or len(gpus) != 1:
-            return (Unavailable("host_copies", 0, _NOT_YET),) * len(gpus)
-        try:
-            return (self._computing(gpus[0]).host_copy(direction, buffer_bytes, passes, seed),)
-        except DeviceError as error:
-            return (Unavailable(error.call, error.code, error.name),)
+        return self._compute.host_copies(gpus, direction, engine, bidirectional, buffer_bytes, passes, seed)
 
     def peer_copies(
         self,
@@ -270,7 +268,7 @@ class NvidiaNode:
         passes: int,
         seed: int,
     ) -> tuple[Transfer | Unavailable, ...]:
-        return (Unavailable("peer_copies", 0, _NOT_YET),) * len(pairs)
+        return self._compute.peer_copies(pairs, operation, engine, bidirectional, buffer_bytes, passes, seed)
 
     def pcie(self, gpu: int, under_load: bool) -> Pcie:
         of = self._gpu(gpu)
@@ -301,22 +299,22 @@ class NvidiaNode:
         return host_state(self._host, [gpu.pci_address for gpu in self._found])
 
     def integrity_begin(self, gpu: int, share: float) -> int:
-        raise DeviceError("integrity_begin", 0, _NOT_YET, self._gpu(gpu).index)
+        return self._compute.integrity_begin(gpu, share)
 
     def integrity_step(self, gpu: int, expected: Pattern | None, write: Pattern | None) -> MarchStep:
-        raise DeviceError("integrity_step", 0, _NOT_YET, self._gpu(gpu).index)
+        return self._compute.integrity_step(gpu, expected, write)
 
     def integrity_end(self, gpu: int) -> None:
-        raise DeviceError("integrity_end", 0, _NOT_YET, self._gpu(gpu).index)
+        self._compute.integrity_end(gpu)
 
     def gemm(self, gpu: int, precision: Precision, size: int, passes: int, seed: int) -> Gemm:
-        raise DeviceError("gemm", 0, _NOT_YET, self._gpu(gpu).index)
+        return self._compute.gemm(gpu, precision, size, passes, seed)
 
     def load_begin(self, gpu: int, seed: int) -> None:
-        raise DeviceError("load_begin", 0, _NOT_YET, self._gpu(gpu).index)
+        self._compute.load_begin(gpu, seed)
 
     def load_end(self, gpu: int) -> LoadResult:
-        raise DeviceError("load_end", 0, _NOT_YET, self._gpu(gpu).index)
+        return self._compute.load_end(gpu)
 
     def sensors(
         self, gpus: Sequence[int], seconds: float, interval: float
@@ -331,9 +329,7 @@ class NvidiaNode:
     def close(self) -> None:
         if self._closed:
             return
-        for compute in self._compute.values():
-            compute.close()
-        self._compute.clear()
+        self._compute.close()
         if self._xids:
             self._xids.close()
         with suppress(DeviceError):
@@ -347,9 +343,3 @@ class NvidiaNode:
         if not 0 <= index < len(self._found):
             raise DeviceError(call, pynvml.NVML_ERROR_INVALID_ARGUMENT, "there is no such GPU", index)
         return self._found[index]
-
-    def _computing(self, index: int) -> Compute:
-        gpu = self._gpu(index)
-        if index not in self._compute:
-            self._compute[index] = Compute(self._cuda, gpu, self._host, self._pulse)
-        return self._compute[index]

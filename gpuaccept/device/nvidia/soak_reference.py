@@ -1,70 +1,67 @@
-"""What checks/kernels/soak.cu must give, in the host's integers: the same operands, products and signature.
+"""What soak.cu's product gives, in whole numbers on the host: the value that every warp of every GPU must agree with.
 
-It shares no code with the kernel, and no floating point: a GPU whose tensor cores are wrong in the same way on every
-SM still differs from it.
+It repeats the kernel's own arithmetic: how operands come from a seed (`mix`, `pair`, `operands`), where mma.m16n8k16
+puts them (PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type"), and how a warp's result is signed.
 """
 
 from __future__ import annotations
 
-import functools
-
-MOST_STEPS = 100_000
-"""steps * 16 * 9 must stay below 2^24, where fp32 holds every whole number."""
 _ACCUMULATORS = 8
-_U32, _U64 = 2**32 - 1, 2**64 - 1
+_LANES = range(32)
+_M32, _M64 = 2**32 - 1, 2**64 - 1
 
-_Matrix = list[list[int]]
+Matrix = list[list[int]]
 
 
-@functools.lru_cache(maxsize=64)
-def soak_signature(seed: int, steps: int) -> int:
-    """The signature of each warp of `soak_mma(seed, steps)`: 64 bits. `steps` is even, from 2 to MOST_STEPS."""
-    if steps % 2 or not 2 <= steps <= MOST_STEPS:
-        raise ValueError(f"steps is even, from 2 to {MOST_STEPS}, not {steps}")
-    a, b = _matrices(seed)
+def signature(seed: int, steps: int) -> int:
+    """The 64-bit signature of one warp after `steps` steps (an even number)."""
+    a, b = _operands(seed)
+    products = [_product(a, one) for one in b]
     total = 0
-    for lane in range(32):
+    for lane in _LANES:
         h = 0
-        for second in b:
+        for n in range(_ACCUMULATORS):
             for i in range(4):
-                row, column = lane // 4 + i // 2 * 8, lane % 4 * 2 + i % 2
-                product = sum(first[row][k] * second[k][column] for first in a for k in range(16))
-                h = (h * 0x100000001B3 + (steps // 2 * product & _U32)) & _U64
+                row, column = (lane >> 2) + (i >> 1) * 8, (lane & 3) * 2 + (i & 1)
+                h = (h * 0x100000001B3 + (products[n][row][column] * (steps // 2) & _M32)) & _M64
         h ^= h >> 29
         total += h * (0xBF58476D1CE4E5B9 + 2 * lane)
-    return total & _U64
+    return total & _M64
 
 
-def _matrices(seed: int) -> tuple[list[_Matrix], list[_Matrix]]:
-    """Two A (16 x 16) and eight B (16 x 8) as the registers of 32 lanes spell them.
+def _product(a: Matrix, b: Matrix) -> Matrix:
+    return [[sum(row[k] * b[k][column] for k in range(16)) for column in range(8)] for row in a]
 
-    The layout is that of mma.m16n8k16 (PTX ISA, "Matrix Fragments for mma.m16n8k16"): a lane holds two neighbours of a
-    row of A in each register, and two neighbours of a column of B.
-    """
-    a = [[[0] * 16 for _ in range(16)] for _ in range(2)]
-    b = [[[0] * 8 for _ in range(16)] for _ in range(_ACCUMULATORS)]
-    for lane in range(32):
-        group, place = lane // 4, lane % 4 * 2
-        r = _mix(lane, seed)
-        for register in range(8 + 2 * _ACCUMULATORS):
-            for half, value in enumerate(_pair(r)):
-                if register < 8:
-                    row, column = group + register % 2 * 8, place + register % 4 // 2 * 8 + half
-                    a[register // 4][row][column] = value
-                else:
-                    b[(register - 8) // 2][place + register % 2 * 8 + half][group] = value
-            r = (r * 1664525 + 1013904223) & _U32
-            r ^= r >> 16
+
+def _operands(seed: int) -> tuple[Matrix, list[Matrix]]:
+    """The sum of the two A (16 x 16), which are used in turn, and the B (16 x 8) of each accumulator."""
+    a: Matrix = [[0] * 16 for _ in range(16)]
+    b: list[Matrix] = [[[0] * 8 for _ in range(16)] for _ in range(_ACCUMULATORS)]
+    for lane in _LANES:
+        words = _random_words(lane, seed)
+        row, column = lane >> 2, (lane & 3) * 2
+        for number in range(8):
+            i = number & 3
+            for half, value in enumerate(_pair(words[number])):
+                a[row + (i & 1) * 8][column + (i >> 1) * 8 + half] += value
+        for number in range(2 * _ACCUMULATORS):
+            for half, value in enumerate(_pair(words[8 + number])):
+                b[number >> 1][column + (number & 1) * 8 + half][row] = value
     return a, b
 
 
-def _mix(lane: int, seed: int) -> int:
-    x = (lane * 0x9E3779B1 + seed) & _U32
+def _random_words(lane: int, seed: int) -> list[int]:
+    x = (lane * 0x9E3779B1 + seed) & _M32
     x ^= x >> 15
-    return x * 0x2C1B3C6D & _U32
+    x = x * 0x2C1B3C6D & _M32
+    words = []
+    for _ in range(8 + 2 * _ACCUMULATORS):
+        words.append(x)
+        x = (x * 1664525 + 1013904223) & _M32
+        x ^= x >> 16
+    return words
 
 
-def _pair(r: int) -> tuple[int, int]:
-    """Two whole numbers from -3 to 3: each two bits for the size and one for the sign."""
-    low, high = r & 3, r >> 3 & 3
-    return (-low if r & 4 else low), (-high if r & 32 else high)
+def _pair(word: int) -> tuple[int, int]:
+    low, high = word & 3, word >> 3 & 3
+    return -low if word & 4 else low, -high if word & 32 else high

@@ -1,0 +1,110 @@
+"""Copies between the host's pinned memory and GPUs, of several GPUs at the same time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from gpuaccept.check import Engine, HostDirection
+from gpuaccept.device.nvidia.context import Context
+from gpuaccept.device.nvidia.copies import LONGER, Job, ce_copy, run_jobs, sm_copy
+from gpuaccept.device.nvidia.timing import Lane, timed
+
+BUSY_S = 0.5
+"""How long copies keep a link busy that is being looked at: NVML's PCIe calls take some ms each."""
+_BUSY_BYTES = 16 << 20
+_MOST_COPIES = 1000
+"""The driver's queue holds about this many before a call waits."""
+
+
+@dataclass
+class _HostRoute:
+    """One direction of one GPU. What arrives at the host is verified after it was copied back to another buffer; what
+    leaves the host was put there from the GPU, so a host buffer is never written by the CPU."""
+
+    context: Context
+    direction: HostDirection
+    engine: Engine
+    size: int
+    passes: int
+    seed: int
+    lane: Lane = field(init=False)
+
+    def prepare(self, stack: ExitStack) -> None:
+        context, size = self.context, self.size
+        stream = stack.enter_context(context.borrowed_stream())
+        self._blocks = context.blocks(size)
+        self._near, self._far = stack.enter_context(context.buffers(size, 2))
+        self._host = context.pinned(self.direction, size)
+        context.fill(self._near, self._blocks, self.seed)
+        if self.direction == "host_to_device":
+            context.call("cuMemcpyDtoHAsync", self._host, self._near, size, context.stream.handle)
+            call, to, source = "cuMemcpyHtoDAsync", self._far, self._host
+        else:
+            context.fill(self._far, self._blocks, ~self.seed)
+            call, to, source = "cuMemcpyDtoHAsync", self._host, self._near
+        if self.engine == "ce":
+            one_pass = ce_copy(context, call, stream, to, source, size)
+        else:
+            one_pass = sm_copy(context, stream, to, source, size)
+        context.wait()
+        self.lane = Lane(context, stream, one_pass, self.passes)
+
+    def spoil(self) -> None:
+        self.context.enter()
+        if self.direction == "host_to_device":
+            self.context.fill(self._far, self._blocks, ~self.seed)
+        else:
+            call, stream = "cuMemcpyDtoHAsync", self.context.stream.handle
+            self.context.call(call, self._host, self._far, self.size, stream)
+        self.context.wait()
+
+    def wrong(self) -> int:
+        self.context.enter()
+        if self.direction == "device_to_host":
+            call, stream = "cuMemcpyHtoDAsync", self.context.stream.handle
+            self.context.call(call, self._far, self._host, self.size, stream)
+        return self.context.wrong(self._far, self._blocks, self.seed)
+
+
+def host_jobs(
+    contexts: Sequence[Context],
+    direction: HostDirection,
+    engine: Engine,
+    bidirectional: bool,
+    size: int,
+    passes: int,
+    seed: int,
+) -> list[Job]:
+    """See Node.host_copies: one job a GPU, done. The opposite direction is interference: verified, not counted."""
+    opposite: HostDirection = "device_to_host" if direction == "host_to_device" else "host_to_device"
+    jobs = []
+    for number, context in enumerate(contexts):
+        own = seed + 2 * number
+        routes = [_HostRoute(context, direction, engine, size, passes, own)]
+        if bidirectional:
+            routes.append(_HostRoute(context, opposite, engine, size, math.ceil(LONGER * passes), own + 1))
+        jobs.append(Job(routes, 1, size, passes))
+    run_jobs(jobs)
+    return jobs
+
+
+@contextmanager
+def keep_busy(context: Context) -> Iterator[None]:
+    """Queue copies to the GPU for BUSY_S, then the block; wait for the rest of them after it."""
+    with ExitStack() as stack:
+        stream = stack.enter_context(context.borrowed_stream())
+        (target,) = stack.enter_context(context.buffers(_BUSY_BYTES, 1))
+        source = context.pinned("busy", _BUSY_BYTES)
+        lane = Lane(context, stream, ce_copy(context, "cuMemcpyHtoDAsync", stream, target, source, _BUSY_BYTES), 4)
+        timed([lane])
+        if lane.error:
+            raise lane.error
+        copies = min(_MOST_COPIES, max(1, round(BUSY_S * 4e9 / lane.elapsed_ns)))
+        stack.callback(lane.attempt, lane.finish)
+        lane.attempt(lambda: lane.queue(copies))
+        if lane.error:
+            raise lane.error
+        yield

@@ -1,0 +1,96 @@
+"""The soak by cuBLASLt: products of whole numbers in bf16 at the tensor cores' full rate, each summed up exactly."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from contextlib import ExitStack
+
+import numpy as np
+
+from gpuaccept.check import DeviceError
+from gpuaccept.device.nvidia.context import POINTER, Context
+from gpuaccept.device.nvidia.cublaslt import Product
+from gpuaccept.device.nvidia.gemm import upload
+from gpuaccept.device.nvidia.load import ITERATION_S
+from gpuaccept.device.nvidia.operands import Operands
+from gpuaccept.device.nvidia.timing import Lane, timed
+
+SIZE = 8192
+"""Of the matrices: large enough for the full rate of every GPU so far."""
+_SLOTS = 64
+"""Results that are queued at a time; as deep as load.Load is."""
+_COLUMNS = 512
+
+
+class GemmSoak:
+    """See load.Soak. An iteration is a batch of products. After each one every element of the result is read and added
+    to the batch's sum of 64 bits, which is known; that reading is the load on the memory."""
+
+    def __init__(self, context: Context, seed: int) -> None:
+        self._context = context
+        self._stack = ExitStack()
+        self._wrong = 0
+        try:
+            self._begin(seed)
+        except DeviceError:
+            self.close()
+            raise
+
+    def _begin(self, seed: int) -> None:
+        context = self._context
+        context.enter()
+        self._product = Product(context, "bf16", SIZE)
+        self._stack.callback(self._product.close)
+        self.implementation = f"{self._product.implementation} {SIZE}"
+        operands = Operands("bf16", SIZE, seed, context.index)
+        self._a, self._b, self._d = upload(context, self._stack, operands)
+        (self._sums,) = self._stack.enter_context(context.buffers(8 * _SLOTS, 1))
+        self._host_sums = context.pinned("sums of the soak", 8 * _SLOTS)
+        self._stack.callback(context.drop_pinned, "sums of the soak")
+        self._blocks = context.blocks(4 * SIZE * SIZE)
+        self._expect(operands)
+        self._one()  # its code is loaded at the first call
+        context.wait()
+        trial = Lane(context, context.stream, self._one, 4)
+        timed([trial])
+        if trial.error:
+            raise trial.error
+        one_s = trial.elapsed_ns / 4e9
+        self._batch = max(1, round(ITERATION_S / one_s))
+        self.iteration_s = self._batch * one_s
+
+    def _expect(self, operands: Operands) -> None:
+        """The sum of the right product's words, as bw_read adds them (common.cuh, `fold`), and its digest."""
+        total, digest = 0, hashlib.sha256()
+        for first in range(0, SIZE, _COLUMNS):
+            columns = np.ascontiguousarray(operands.columns(first, min(_COLUMNS, SIZE - first)) + np.float32(0))
+            total += int(columns.view(np.uint64).sum(dtype=np.uint64))
+            digest.update(columns.tobytes())
+        self._sum, self.digest = total % 2**64, digest.hexdigest()
+
+    def _one(self, slot: int = 0) -> None:
+        self._product.queue(self._a, self._b, self._d)
+        self._context.launch("bw_read", self._blocks, (self._d, POINTER), (self._sums + 8 * slot, POINTER))
+
+    def queue(self, slot: int) -> None:
+        """See load.Soak."""
+        call, stream = self._context.call, self._context.stream.handle
+        call("cuMemsetD32Async", self._sums + 8 * slot, 0, 2, stream)
+        for _ in range(self._batch):
+            self._one(slot)
+        call("cuMemcpyDtoHAsync", self._host_sums + 8 * slot, self._sums + 8 * slot, 8, stream)
+
+    def retire(self, slot: int) -> None:
+        """See load.Soak."""
+        got = ctypes.c_uint64.from_address(self._host_sums + 8 * slot).value
+        self._wrong += got != self._batch * self._sum % 2**64
+
+    def finish(self) -> tuple[int, tuple[int, ...]]:
+        """Iterations of another sum. Which SM it was can't be told from a library's kernel."""
+        return self._wrong, ()
+
+    def close(self) -> None:
+        """See load.Soak."""
+        with self._stack:
+            pass
