@@ -12,7 +12,7 @@ from pathlib import Path
 from gpuaccept import __version__, replay, series
 from gpuaccept.ambient import Ambient
 from gpuaccept.certificate import html, text
-from gpuaccept.data import Environment, Evidence, Judgement, LedgerPosition, Statement
+from gpuaccept.data import Cohort, Environment, Event, Evidence, Judgement, LedgerPosition, Statement
 from gpuaccept.device.open import DeviceSpec, check_spec, record_of
 from gpuaccept.errors import (
     EXIT_ACCEPTED,
@@ -24,22 +24,26 @@ from gpuaccept.errors import (
     ProfileError,
     UsageError,
 )
-from gpuaccept.judge import judge, look
+from gpuaccept.judge import judge
 from gpuaccept.profile.digest import digest
 from gpuaccept.profile.lint import lint
 from gpuaccept.profile.load import LoadedProfile
 from gpuaccept.record import envelope, keys, statement, store
 from gpuaccept.record.ledger import Ledger
 from gpuaccept.record.node_key import node_key
-from gpuaccept.run.crew import Crew, InProcess, Performer, Stopped
-from gpuaccept.run.journal import Begin, End, Journal, More, fold
+from gpuaccept.run.clock import Clock
+from gpuaccept.run.crew import Crew
+from gpuaccept.run.directory import prepare, withdraw
+from gpuaccept.run.journal import Again, Begin, End, Happened, Journal, fold
 from gpuaccept.run.loading import LoadedCheck, declarations, load_checks
+from gpuaccept.run.measure import measure
 from gpuaccept.run.messages import Opened
-from gpuaccept.run.plan import cohort_of, estimate_s, further_steps, make_plan
+from gpuaccept.run.neighbours import in_one_sentence
+from gpuaccept.run.performer import InProcess, Performer, Stopped
+from gpuaccept.run.plan import cohort_of, estimate_s, make_plan
+from gpuaccept.run.resume import JOURNAL, Earlier, check_same, earlier
 from gpuaccept.run.session import Observer, Session
 
-CONCLUDE_S = 2.0
-"""Kept back from a deadline for judging, signing and rendering: several times what they take on a slow core."""
 _CODES = {
     "accepted": EXIT_ACCEPTED,
     "accepted with concession": EXIT_ACCEPTED,
@@ -66,6 +70,10 @@ class Request:
     state_dir: Path | None = None
     language: str = "en"
     in_process: bool = False
+    resume: bool = False
+    """Go on with the run that was cut short in `out`."""
+    force_busy: bool = False
+    """Measure although others compute on the GPUs."""
 
 
 @dataclass(frozen=True)
@@ -79,33 +87,7 @@ class Accepted:
     """Inflated bytes of series.json.gz, empty where there are no series."""
     exit_code: int
     notes: tuple[str, ...] = ()
-    """What of a record did not come along in a replay."""
-
-
-@dataclass
-class Clock:
-    """Says when a run has to end: by its deadline, or since somebody asked."""
-
-    ambient: Ambient
-    deadline_s: float | None = None
-    asked: str = ""
-    _began: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._began = self.ambient.monotonic()
-
-    def stop(self, reason: str) -> None:
-        """Ask the run to end as soon as it can (for signal handlers)."""
-        self.asked = reason
-
-    def check(self) -> None:
-        """Raise Stopped when the run has to end."""
-        if self.asked:
-            raise Stopped("interrupted", self.asked)
-        if self.deadline_s is not None:
-            kept = min(CONCLUDE_S, self.deadline_s / 4)
-            if self.ambient.monotonic() - self._began > self.deadline_s - kept:
-                raise Stopped("not_reached", f"the deadline of {self.deadline_s:g} s was reached")
+    """What a person should know of this run: what of a record did not come along in a replay, that it was resumed."""
 
 
 def run_node(
@@ -125,11 +107,14 @@ def run_node(
     with _opened(request, ambient, observer, clock) as run:
         run.measure()
     evidence, groups = fold(run.journal.entries)
-    return _conclude(request, ambient, evidence, run.signing, series.encode(groups) if groups else b"", run.ended_as)
+    raw = series.encode(groups) if groups else b""
+    accepted = _conclude(request, ambient, evidence, run.signing, raw, run.ended_as)
+    return with_changes(accepted, notes=tuple(run.notes))
 
 
 def judge_node(request: Request, ambient: Ambient | None = None) -> tuple[Evidence, Judgement]:
     """Measure and judge as `run_node` does, and leave nothing behind: for evaluation over many simulated nodes."""
+    request = with_changes(request, force_busy=True)  # a neighbour is one of the faults to be judged
     with _opened(request, ambient or Ambient(), None, None) as run:
         run.measure()
     evidence, _ = fold(run.journal.entries, summaries=False)
@@ -154,21 +139,6 @@ def check_request(request: Request, checks: dict[str, LoadedCheck]) -> None:
         )
     if request.key is not None:
         keys.read(request.key)
-    if request.out is not None:
-        prepare(request.out)
-
-
-def prepare(out: Path) -> None:
-    """Make the result directory. Raises UsageError where it can't be written, or holds something."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise UsageError(f"--out {out}: is not empty", "name a directory that is new or empty")
-        probe = out / ".write-test"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(f"--out {out}: {error.strerror}", "name a directory that can be written") from error
 
 
 # --- measuring -------------------------------------------------------------------------------------------------
@@ -193,42 +163,67 @@ class _Run:
     opened: Opened
     signing: _Signing
     journal: Journal
+    before: Earlier | None
     ended_as: str = "completed"
+    notes: list[str] = field(default_factory=list)
 
     def measure(self) -> None:
         """Perform the plan and, where that does not decide, further looks; every step ends up in the journal."""
-        request, facts = self.request, self.opened.facts
-        profile = request.profile.profile
+        facts, profile, before = self.opened.facts, self.request.profile.profile, self.before
         cohort = cohort_of(profile, facts)
-        plan = make_plan(profile, cohort, request.plan, self.checks, request.only, request.skip)
-        run_id = self.ambient.random_bytes(16).hex()
-        seconds = estimate_s(plan, self.checks, len(facts.gpus))
-        self.observer.opened(facts.host, len(facts.gpus), plan.name, len(plan.steps), seconds)
+        begin = self._begin(cohort)
+        if before is not None:
+            check_same(before.begin, begin)
+            begin = before.begin
+        seconds = estimate_s(begin.plan, self.checks, len(facts.gpus))
+        self.observer.opened(facts.host, len(facts.gpus), begin.plan.name, len(begin.plan.steps), seconds)
         if self.signing.ledger is not None:
-            self.signing.ledger.start(run_id, self.ambient.utc(), digest(profile))
-        self.journal.append(
-            Begin(
-                run_id=run_id,
-                started_at=self.ambient.utc(),
-                simulated=self.opened.simulated,
-                profile=profile,
-                profile_layers=request.profile.layers,
-                plan=plan,
-                node=facts,
-                environment=Environment(
-                    gpuaccept_version=__version__,
-                    python_version=self.ambient.python_version(),
-                    libraries=self.opened.libraries,
-                ),
-                checks=tuple(self.checks[name].facts() for name in dict.fromkeys(step.check for step in plan.steps)),
-            )
-        )
-        session = Session(self.performer, self.journal, run_id, self.observer, self.clock.check)
-        session.run(plan.steps)
-        if cohort is not None:
-            _look_again(session, self.journal, cohort.looks, cohort.visits, self.observer)
+            self.signing.ledger.start(begin.run_id, self.ambient.utc(), digest(profile))
+        session = Session(self.performer, self.journal, begin.run_id, begin.origin_s, self.observer, self.clock.check)
+        if before is None:
+            self.journal.append(begin)
+        else:
+            session.number, session.clock_s = before.done, before.clock_s
+            if before.sampled:
+                self.journal.append(Again(step=before.done + 1))
+            self._note(before.clock_s, "resumed", before.describe())
+        self._note_neighbours(session.clock_s)
+        if before is not None and before.end is not None:
+            return
+        measure(session, cohort)
         self.ended_as = session.ended_as
         self.journal.append(End(ended_at=self.ambient.utc(), complete=not session.ended, reason=session.ended))
+
+    def _begin(self, cohort: Cohort | None) -> Begin:
+        request = self.request
+        plan = make_plan(request.profile.profile, cohort, request.plan, self.checks, request.only, request.skip)
+        return Begin(
+            run_id=self.ambient.random_bytes(16).hex(),
+            started_at=self.ambient.utc(),
+            origin_s=self.opened.now_s,
+            simulated=self.opened.simulated,
+            profile=request.profile.profile,
+            profile_layers=request.profile.layers,
+            plan=plan,
+            node=self.opened.facts,
+            environment=Environment(
+                gpuaccept_version=__version__,
+                python_version=self.ambient.python_version(),
+                libraries=self.opened.libraries,
+            ),
+            checks=tuple(self.checks[name].facts() for name in dict.fromkeys(step.check for step in plan.steps)),
+        )
+
+    def _note_neighbours(self, at_s: float) -> None:
+        """That the node was not free, or that nobody could say so, stands in the record."""
+        for one in self.opened.neighbours:
+            self._note(at_s, "other_process", f"{one}: measured all the same (--force-busy)", f"gpu/{one.gpu}")
+        if self.opened.unseen:
+            self._note(at_s, "others_unknown", f"whether others compute here is not known: {self.opened.unseen}")
+
+    def _note(self, at_s: float, kind: str, text: str, subject: str = "node") -> None:
+        self.notes.append(text)
+        self.journal.append(Happened(event=Event(at_s=at_s, kind=kind, subject=subject, text=text)))
 
 
 @contextmanager
@@ -237,6 +232,8 @@ def _opened(request: Request, ambient: Ambient, observer: Observer | None, clock
     clock = clock or Clock(ambient, request.deadline_s)
     checks = load_checks(request.checks_dir)
     check_request(request, checks)
+    before = earlier(request.out) if request.resume and request.out is not None else None
+    made = prepare(request.out) if request.out is not None and before is None else ()
     performer: Performer = (
         InProcess(request.spec, checks)
         if request.in_process
@@ -244,10 +241,12 @@ def _opened(request: Request, ambient: Ambient, observer: Observer | None, clock
     )
     journal: Journal | None = None
     try:
-        opened = performer.open(clock.check)
+        opened = performer.open(clock.check, before.begin.origin_s + before.clock_s if before else 0.0)
+        _refuse_busy(request, opened)
         signing = _signing(request, opened, ambient)
-        journal = Journal(request.out / "journal.jsonl" if request.out is not None else None)
-        yield _Run(request, ambient, observer or Observer(), clock, checks, performer, opened, signing, journal)
+        path = request.out / JOURNAL if request.out is not None else None
+        journal = Journal(path, before.entries if before else ())
+        yield _Run(request, ambient, observer or Observer(), clock, checks, performer, opened, signing, journal, before)
     except Stopped as stopped:  # a run that is going on stops by itself, with a record
         error = Interrupted if stopped.outcome == "interrupted" else DeviceUnavailable
         raise error(f"{stopped.reason}, before the device was open", "nothing was measured") from stopped
@@ -255,21 +254,15 @@ def _opened(request: Request, ambient: Ambient, observer: Observer | None, clock
         performer.close()
         if journal is not None:
             journal.close()
+        withdraw(made)
 
 
-def _look_again(session: Session, journal: Journal, looks: int, visits: int, observer: Observer) -> None:
-    """Measure again what could not be decided, until it is or the profile's looks are used up."""
-    for number in range(2, looks + 1):
-        if session.ended:
-            return
-        evidence, _ = fold(journal.entries, summaries=False)
-        again = look(evidence, judge(evidence))
-        steps = further_steps(evidence.plan, again, number, visits)
-        if not steps:
-            return
-        observer.looking_again(number, ", ".join(f"{check} {state}".strip() for check, state in again.checks))
-        journal.append(More(steps=steps))
-        session.run(steps)
+def _refuse_busy(request: Request, opened: Opened) -> None:
+    if opened.neighbours and not request.force_busy:
+        raise DeviceUnavailable(
+            f"the node is in use: {in_one_sentence(opened.neighbours)}",
+            "end it, or wait for it; --force-busy measures all the same, and the record says so",
+        )
 
 
 NO_LEDGER = LedgerPosition(number=1, started=1, unfinished=0, head="", persistent=False)
@@ -280,7 +273,11 @@ NO_LEDGER = LedgerPosition(number=1, started=1, unfinished=0, head="", persisten
 
 def _replay(request: Request, record: Path, ambient: Ambient) -> Accepted:
     """Judge the samples of a record by the request's profile: a simulated run in which nothing is measured."""
-    for option, given in (("--only", request.only), ("--skip", request.skip), ("--deadline", request.deadline_s)):
+    measuring = (
+        *(("--only", request.only), ("--skip", request.skip), ("--deadline", request.deadline_s)),
+        *(("--resume", request.resume), ("--force-busy", request.force_busy)),
+    )
+    for option, given in measuring:
         if given:
             raise UsageError(f"{option} is for measuring, and a replay measures nothing", f"leave {option} out")
     checks = load_checks(request.checks_dir)
@@ -290,6 +287,8 @@ def _replay(request: Request, record: Path, ambient: Ambient) -> Accepted:
     signing = _throwaway(request, ambient)
     run_id = ambient.random_bytes(16).hex()
     found = replay.replay(source, request.profile, request.plan, checks, run_id)
+    if request.out is not None:
+        prepare(request.out)
     accepted = _conclude(request, ambient, found.evidence, signing, found.series, "completed")
     return with_changes(accepted, notes=found.notes)
 

@@ -72,6 +72,7 @@ def main() -> None:
     _standard_streams()
     try:
         code = cli.main(prog_name="gpuaccept", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Abort:
         code = _complain("interrupted", EXIT_INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -88,19 +89,32 @@ def main() -> None:
         if os.environ.get("GPUACCEPT_DEBUG"):
             raise
         code = _complain(str(error), error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has gone; a flush at exit would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_BROKEN
+    except OSError as error:
+        code = _system_refused(error)
     except Exception as error:  # the last resort: the user gets a sentence, --debug the traceback
-        if os.environ.get("GPUACCEPT_DEBUG"):
-            raise
-        code = _complain(
-            f"gpuaccept itself broke: {type(error).__name__}: {error}\n"
-            "  this says nothing about the hardware; run again with `gpuaccept --debug …` and report what it prints",
-            EXIT_BROKEN,
-        )
+        code = _broke(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _system_refused(error: OSError) -> int:
+    from gpuaccept.cli.output import is_of_standard_output, silence
+
+    if not is_of_standard_output(error):
+        return _broke(error)
+    silence()
+    if isinstance(error, BrokenPipeError):  # whoever read has gone, and knows it
+        return EXIT_BROKEN
+    return _complain(f"standard output can't be written: {error.strerror}", EXIT_BROKEN)
+
+
+def _broke(error: Exception) -> int:
+    if os.environ.get("GPUACCEPT_DEBUG"):
+        raise error
+    return _complain(
+        f"gpuaccept itself broke: {type(error).__name__}: {error}\n"
+        "  this says nothing about the hardware; run again with `gpuaccept --debug …` and report what it prints",
+        EXIT_BROKEN,
+    )
 
 
 def _standard_streams() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -50,6 +53,28 @@ def emit(command: str, body: dict[str, Any]) -> None:
     sys.stdout.write(
         msgspec.json.format(msgspec.json.encode({"command": command, "version": 1, **body})).decode() + "\n"
     )
+
+
+def say(answer: Callable[[], None], kept: str) -> None:
+    """Print an answer. Where standard output is full or gone, that is said, and `kept`: the exit code still holds."""
+    try:
+        answer()
+        sys.stdout.flush()
+    except OSError as error:
+        silence()
+        print(f"gpuaccept: standard output can't be written: {error.strerror}\n  {safe(kept)}", file=sys.stderr)
+
+
+def silence() -> None:
+    """Nothing more goes to standard output: what its buffer holds would fail again when the process ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+def is_of_standard_output(error: OSError) -> bool:
+    """Whether an error came from printing: the disk behind standard output is full, or its reader has gone."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EDQUOT)
 
 
 def format_option(function: Any) -> Any:

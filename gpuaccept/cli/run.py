@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gpuaccept.cli.output import emit, format_option, safe, seconds
+from gpuaccept.cli.output import emit, format_option, safe, say, seconds
 
 if TYPE_CHECKING:
-    from gpuaccept.acceptance import Clock
     from gpuaccept.ambient import Ambient
+    from gpuaccept.run.clock import Clock
 
 
 @click.command()
@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=None, help="Of the simulation (mock only).")
 @click.option("--real-time", is_flag=True, help="Play the simulation at the pace of real time (mock only).")
 @click.option("--out", type=click.Path(path_type=Path), help="Result directory  [default: gpuaccept-NODE-TIME]")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="",
+    metavar="[DIR]",
+    help="Go on with a run that was cut short, in this directory or in --out: the same command, with its journal.",
+)
+@click.option("--force-busy", is_flag=True, help="Measure although others compute on the GPUs; the record says so.")
 @click.option("--deadline", metavar="DURATION", help="End in this time with what was measured: 20s, 30m, 2h.")
 @click.option("--key", type=click.Path(path_type=Path), help="Sign with this key instead of the node's own.")
 @click.option("--checks", "checks_dir", type=click.Path(path_type=Path), help="A directory with the site's own checks.")
@@ -48,6 +56,8 @@ def run(
     seed: int | None,
     real_time: bool,
     out: Path | None,
+    resume: str | None,
+    force_busy: bool,
     deadline: str | None,
     key: Path | None,
     checks_dir: Path | None,
@@ -68,6 +78,7 @@ def run(
     from gpuaccept.device.open import DeviceSpec
     from gpuaccept.errors import UsageError
     from gpuaccept.profile.load import load_profile
+    from gpuaccept.run.clock import Clock
 
     if not device.startswith("mock:"):
         for given, option in ((faults, "--fault"), (seed is not None, "--seed"), (real_time, "--real-time")):
@@ -80,31 +91,49 @@ def run(
         plan=plan or ("" if device.startswith("replay:") else "acceptance"),
         only=only,
         skip=skip,
-        out=out or Path(f"gpuaccept-{_node_name(device, ambient)}-{ambient.utc().replace(':', '')}"),
+        out=_resumed(resume, out) or Path(f"gpuaccept-{_node_name(device, ambient)}-{ambient.utc().replace(':', '')}"),
         deadline_s=seconds(deadline, "--deadline") if deadline is not None else None,
         checks_dir=checks_dir,
         key=key,
+        resume=resume is not None,
+        force_busy=force_busy,
     )
-    clock = acceptance.Clock(ambient, request.deadline_s)
+    clock = Clock(ambient, request.deadline_s)
     _stop_on_signals(clock)
     watching = progress.observer(quiet)
     try:
         accepted = acceptance.run_node(request, ambient, watching, clock)
     finally:
         progress.close(watching)
-    assert request.out is not None
-    if output == "json":
-        import msgspec
+    out = request.out
+    assert out is not None
 
-        summary = msgspec.json.decode(text.summary_json(accepted.statement))
-        emit("run", {**summary, "exit_code": accepted.exit_code, "out": str(request.out), "notes": accepted.notes})
-    else:
+    def answer() -> None:
+        if output == "json":
+            import msgspec
+
+            summary = msgspec.json.decode(text.summary_json(accepted.statement))
+            emit("run", {**summary, "exit_code": accepted.exit_code, "out": str(out), "notes": accepted.notes})
+            return
         click.echo(text.summary(accepted.statement).rstrip())
         if accepted.notes:
             click.echo("\n" + "\n".join(f"note         {safe(note)}" for note in accepted.notes))
-        click.echo(f"\nrecord       {safe(str(request.out / 'record.json'))}")
-        click.echo(f"certificate  {safe(str(request.out / 'certificate.html'))}")
+        click.echo(f"\nrecord       {safe(str(out / 'record.json'))}")
+        click.echo(f"certificate  {safe(str(out / 'certificate.html'))}")
+
+    say(answer, f"the run is complete: its record is {out / 'record.json'}")
     return accepted.exit_code
+
+
+def _resumed(resume: str | None, out: Path | None) -> Path | None:
+    """The result directory: `--resume DIR` says in one what `--out DIR --resume` says in two."""
+    from gpuaccept.errors import UsageError
+
+    if resume and out is not None and Path(resume) != out:
+        raise UsageError(f"--resume {safe(resume)} and --out {safe(str(out))} differ", "name one directory")
+    if resume == "" and out is None:
+        raise UsageError("--resume: which run?", "name its directory: --resume DIR")
+    return Path(resume) if resume else out
 
 
 def _node_name(device: str, ambient: Ambient) -> str:

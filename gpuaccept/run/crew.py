@@ -1,340 +1,286 @@
-"""The supervisor's side of the workers: starts them, hands out steps, notices silence, kills or abandons."""
+"""The supervisor's side of the workers: hands out steps, notices silence, replaces what died; calls no driver."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe, wait
-from typing import Protocol
+from multiprocessing.connection import wait
 
 import msgspec
 
-from gpuaccept.check import Node, SeriesBlock
+from gpuaccept.check import SeriesBlock
 from gpuaccept.data import Failure, Outcome, PlannedStep
 from gpuaccept.device import open as device
 from gpuaccept.errors import DeviceUnavailable, GpuacceptError, UsageError
 from gpuaccept.run.loading import LoadedCheck
-from gpuaccept.run.messages import Block, Done, Failed, Open, Opened, Perform, PulseBoard, pack, process_state, unpack
-from gpuaccept.run.perform import Performed, merged, perform
+from gpuaccept.run.messages import Block, Done, Failed, Opened, Perform, process_state, unpack
+from gpuaccept.run.perform import Performed, merged
+from gpuaccept.run.performer import StepResult, Stopped, Watch
+from gpuaccept.run.process import Worker, end, start
 
 OPEN_LIMIT_S = 120.0
-"""Longest time from starting a worker to its device being open: loading a driver on a large node takes a minute."""
-DEBUG_VARIABLE = "GPUACCEPT_DEBUG"
-"""Set by --debug: workers then write to the terminal what their libraries print."""
+"""Longest silence of a worker whose device is not open yet: loading a driver on a large node takes a minute."""
 _POLL_S = 0.1
-_KILL_WAIT_S = 1.0
-
-
-class Stopped(Exception):
-    """The run has to end now: `outcome` is interrupted (Ctrl-C) or not_reached (deadline)."""
-
-    def __init__(self, outcome: Outcome, reason: str) -> None:
-        super().__init__(reason)
-        self.outcome = outcome
-        self.reason = reason
-
-
-class StepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a step went: what was measured (None: nothing), why not, and what happened meanwhile."""
-
-    performed: Performed | None
-    outcome: Outcome
-    reason: str = ""
-    failures: tuple[Failure, ...] = ()
-    events: tuple[tuple[str, str, str], ...] = ()
-    """(kind, subject, text)."""
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What a run looks at while it waits: `check` raises Stopped; `progress` is told what is being called.
-
-    `again` is told when the step starts anew after a hang: series that it gave until then do not count.
-    """
-
-    check: Callable[[], None] = lambda: None
-    progress: Callable[[int | None, str], None] = lambda gpu, call: None
-    again: Callable[[], None] = lambda: None
-
-
-class Performer(Protocol):
-    """Something that performs steps: the crew of worker processes, or this very process."""
-
-    def open(self, check: Callable[[], None]) -> Opened:
-        """Open the device; `check` is asked while it waits. Raises DeviceUnavailable, UsageError or Stopped."""
-
-    def perform(
-        self, step: PlannedStep, seed: int, on_series: Callable[[SeriesBlock], None], watch: Watch
-    ) -> StepResult:
-        """Measure one step. Raises Stopped."""
-
-    def close(self) -> None:
-        """Let go of the device, whatever state it is in."""
-
-
-class InProcess:
-    """Performs steps in this process, for tests and evaluation: no protection against a driver that hangs."""
-
-    def __init__(self, spec: device.DeviceSpec, checks: Mapping[str, LoadedCheck]) -> None:
-        self._spec = spec
-        self._checks = checks
-        self._node: Node | None = None
-        self._origin = 0.0
-
-    def open(self, check: Callable[[], None]) -> Opened:
-        check()
-        self._node = device.open_node(self._spec, None, lambda gpu, call: None, 0.0)
-        self._origin = self._node.now()
-        return Opened(
-            now_s=self._origin,
-            gpus=self._node.gpus,
-            facts=self._node.facts(),
-            libraries=device.libraries(self._spec),
-            simulated=device.simulated(self._spec),
-        )
-
-    def perform(
-        self, step: PlannedStep, seed: int, on_series: Callable[[SeriesBlock], None], watch: Watch
-    ) -> StepResult:
-        assert self._node is not None
-        watch.check()
-        result = perform(self._node, self._checks[step.check], step, seed, self._origin, on_series)
-        return StepResult(performed=result, outcome="completed", failures=result.failures)
-
-    def close(self) -> None:
-        if self._node is not None:
-            self._node.close()
+_NODE = "node"
+"""The worker for what happens between GPUs (on the mock: for everything)."""
+_NODE_HANGS = 2
+"""After so many hangs in calls that name no GPU the worker between GPUs is not started again."""
+_FATAL_TO_PROCESS = frozenset({214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 720, 721, 999})
+"""CUDA errors after which no call of that process can succeed ("the process must be terminated and relaunched",
+CUDA driver API, CUresult): uncorrectable ECC, faults of a kernel, launch failures, unknown."""
+_NAMED_GPU = re.compile(r"^GPU (\d+): |^gpu/(\d+)")
 
 
 @dataclass
-class _Worker:
-    process: subprocess.Popen[bytes]
-    pipe: Connection
-    board: PulseBoard
-    gpus: tuple[int, ...] | None
-    since: float
-    now_s: float = 0.0
+class _Round:
+    """What came of one step on some workers at the same time."""
 
-    def silence(self) -> float:
-        return time.monotonic() - max(self.since, self.board.read()[1])
+    parts: list[Performed] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    events: list[tuple[str, str, str]] = field(default_factory=list)
+    reasons: list[tuple[Outcome, str]] = field(default_factory=list)
+
+    def add(self, other: _Round) -> None:
+        """What another round gave, too."""
+        self.parts += other.parts
+        self.failures += other.failures
+        self.events += other.events
+        self.reasons += other.reasons
 
 
 @dataclass
 class Crew:
-    """Worker processes over one device: on the mock one for all GPUs, else one a GPU and one for work between them."""
+    """Worker processes over one device: on the mock one for all GPUs, else one a GPU and one for work between them.
+
+    A worker is told to open its GPUs and to measure in one breath: all of them start at the same time, and what one of
+    them waits for keeps no other waiting.
+    """
 
     spec: device.DeviceSpec
     checks: Mapping[str, LoadedCheck]
     checks_dir: str = ""
-    _holder: _Worker | None = None
-    _workers: dict[str, _Worker] = field(default_factory=dict)
+    _holder: Worker | None = None
+    _workers: dict[str, Worker] = field(default_factory=dict)
     _excluded: dict[int, tuple[str, str]] = field(default_factory=dict)
+    _apart: dict[int, str] = field(default_factory=dict)
+    """GPUs that broke the worker between GPUs: left out of it, and measured alone."""
+    _hangs: Counter[str] = field(default_factory=Counter)
     _gpus: tuple[int, ...] = ()
-    _origin: float = 0.0
     _clock: float = 0.0
 
     def __post_init__(self) -> None:
         self._traits = device.traits(self.spec)
 
-    def open(self, check: Callable[[], None]) -> Opened:
-        watch = Watch(check=check)
-        self._holder = self._start(None)
-        first = self._start(None) if self._traits.one_worker else None
-        if first is not None:
-            self._workers["node"] = first
-        opened = self._opened(self._holder, watch)
-        self._gpus, self._origin, self._clock = opened.gpus, opened.now_s, opened.now_s
-        if first is not None:
-            self._opened(first, watch)
+    def open(self, check: Callable[[], None], start_s: float = 0.0) -> Opened:
+        self._clock = start_s
+        self._holder = start(self.spec, None, start_s, self.checks_dir, identify=True)
+        if self._traits.one_worker:
+            self._workers[_NODE] = start(self.spec, None, start_s, self.checks_dir)
+        opened = self._identified(self._holder, check)
+        self._gpus, self._clock = opened.gpus, opened.now_s
         return opened
 
+    def expect(self, steps: Sequence[PlannedStep]) -> None:
+        for name in dict.fromkeys(name for step in steps if not step.skip for name in self._names(step)):
+            if name not in self._workers:
+                with suppress(OSError):  # the step that needs it tries again, and says why not
+                    self._workers[name] = self._start(name)
+
     def perform(
-        self, step: PlannedStep, seed: int, on_series: Callable[[SeriesBlock], None], watch: Watch
+        self, step: PlannedStep, seed: int, origin_s: float, on_series: Callable[[SeriesBlock], None], watch: Watch
     ) -> StepResult:
         watch.check()
-        shared = self._traits.one_worker or self.checks[step.check].check.scope == "node"
-        names = ["node"] if shared else [f"gpu/{gpu}" for gpu in self._gpus if gpu not in self._excluded]
-        parts: list[Performed] = []
-        failures = self._known_failures(step)
-        events: list[tuple[str, str, str]] = []
-        reasons: list[tuple[Outcome, str]] = []
-        rounds = [names] if step.at_once else [[name] for name in names]
-        for at_once in rounds:
-            done = self._round(at_once, step, seed, on_series, watch)
-            parts += done.parts
-            failures += done.failures
-            events += done.events
-            reasons += done.reasons
-        performed = merged(parts) if parts else None
+        names = self._names(step)
+        task = _Task(step, Perform(step=step, seed=seed, origin_s=origin_s), on_series, watch)
+        out = _Round(failures=self._known_failures(step, names))
+        for at_once in [names] if step.at_once else [[name] for name in names]:
+            out.add(self._round(at_once, task))
+        performed = merged(out.parts) if out.parts else None
         if performed is not None:
-            failures += list(performed.failures)
-        outcome, reason = reasons[0] if reasons else ("completed", "")
+            out.failures += performed.failures
+        outcome, reason = out.reasons[0] if out.reasons else ("completed", "")
         return StepResult(
-            performed=performed, outcome=outcome, reason=reason, failures=tuple(failures), events=tuple(events)
+            performed=performed,
+            outcome=outcome,
+            reason=reason,
+            failures=tuple(out.failures),
+            events=tuple(out.events),
         )
 
     def close(self) -> None:
-        _end(*self._workers.values(), *([self._holder] if self._holder else []))
+        end(*self._workers.values(), *([self._holder] if self._holder else []))
         self._workers.clear()
         self._holder = None
 
     # --- one round of workers ----------------------------------------------------------------------------------
 
-    @dataclass
-    class _Round:
-        parts: list[Performed] = field(default_factory=list)
-        failures: list[Failure] = field(default_factory=list)
-        events: list[tuple[str, str, str]] = field(default_factory=list)
-        reasons: list[tuple[Outcome, str]] = field(default_factory=list)
-
-    def _round(
-        self,
-        names: list[str],
-        step: PlannedStep,
-        seed: int,
-        on_series: Callable[[SeriesBlock], None],
-        watch: Watch,
-    ) -> _Round:
-        out = self._Round()
-        busy: dict[str, _Worker] = {}
+    def _round(self, names: list[str], task: _Task) -> _Round:
+        out = _Round()
+        busy: dict[str, Worker] = {}
         for name in names:
             try:
-                busy[name] = worker = self._worker(name, watch)
-                worker.since = time.monotonic()
-                worker.pipe.send_bytes(pack(Perform(step=step, seed=seed, origin_s=self._origin)))
-            except (GpuacceptError, OSError) as error:
-                busy.pop(name, None)
+                if name not in self._workers:
+                    self._workers[name] = self._start(name)
+                self._workers[name].tell(task.message)
+                busy[name] = self._workers[name]
+            except OSError as error:
                 if name in self._workers:  # the next step starts another
-                    _end(self._workers.pop(name))
-                self._gone(name, step, out, f"a measuring process could not start: {error}")
+                    end(self._workers.pop(name))
+                self._gone(name, task.step, out, f"a measuring process could not start: {error}")
         while busy:
             try:
-                watch.check()
+                task.watch.check()
             except Stopped:
-                _end(*(self._workers.pop(name) for name in busy))
+                end(*(self._workers.pop(name) for name in busy))
                 raise
             ready = wait([worker.pipe for worker in busy.values()], timeout=_POLL_S)
             for name, worker in list(busy.items()):
-                gpu, call = worker.board.read()[2:]
-                watch.progress(gpu, call)
+                task.watch.progress(*worker.board.read()[2:])
                 if worker.pipe in ready:
-                    if self._take(name, worker, step, on_series, out):
-                        del busy[name]
-                elif worker.silence() > self._traits.silence_s:
+                    more, again = self._take(name, worker, task, out)
+                elif worker.silence() > (self._traits.silence_s if worker.ready else OPEN_LIMIT_S):
+                    more, again = False, self._hung(name, worker, task.step, out)
+                else:
+                    continue
+                if not more:
                     del busy[name]
-                    again = self._hung(name, worker, step, out)
-                    if again:
-                        watch.again()
-                        retry = self._round([name], step, seed, on_series, watch)
-                        out.parts += retry.parts
-                        out.failures += retry.failures
-                        out.events += retry.events
-                        out.reasons += retry.reasons
+                if again:
+                    task.watch.again()
+                    out.add(self._round([name], task))
         return out
 
-    def _take(
-        self,
-        name: str,
-        worker: _Worker,
-        step: PlannedStep,
-        on_series: Callable[[SeriesBlock], None],
-        out: _Round,
-    ) -> bool:
-        """Read one message; True when the worker has nothing more to say about this step."""
+    def _take(self, name: str, worker: Worker, task: _Task, out: _Round) -> tuple[bool, bool]:
+        """Read one message: (whether the worker has more to say about this step, whether to measure it again)."""
         try:
             message = unpack(worker.pipe.recv_bytes())
         except (EOFError, OSError, msgspec.DecodeError):
-            gpu, call = worker.board.read()[2:]
-            _end(self._workers.pop(name))
-            code = worker.process.returncode
-            how = f"signal {-code}" if code is not None and code < 0 else f"exit {code}"
-            text = f"the measuring process died ({how}) in {call}" + (f" on GPU {gpu}" if gpu is not None else "")
-            out.events.append(("worker_died", "node" if gpu is None else f"gpu/{gpu}", text))
-            self._gone(name, step, out, text)
-            return True
-        worker.since = time.monotonic()
+            self._died(name, worker, task.step, out)
+            return False, False
+        worker.heard()
         if isinstance(message, Block):
-            on_series({(series, subject): (at, values) for series, subject, at, values in message.series})
-            return False
+            task.on_series({(series, subject): (at, values) for series, subject, at, values in message.series})
+            return True, False
         if isinstance(message, Done):
-            worker.now_s = message.now_s
             self._clock = max(self._clock, message.now_s)
-            out.parts.append(message.result)
-        elif isinstance(message, Failed):
-            _end(self._workers.pop(name))
-            out.events.append(("worker_failed", "node", message.fact))
-            self._gone(name, step, out, f"check {step.check} broke: {message.fact}")
+            return False, self._done(name, task.step, message.result, out)
+        if isinstance(message, Failed):
+            end(self._workers.pop(name))
+            about = f"check {task.step.check} broke" if worker.ready else "a measuring process could not start"
+            out.events.append(("worker_failed", name, message.fact))
+            self._gone(name, task.step, out, f"{about}: {message.fact}")
+            return False, False
+        worker.ready = True
+        return True, False
+
+    def _done(self, name: str, step: PlannedStep, result: Performed, out: _Round) -> bool:
+        """Keep what a worker measured. One that a fatal CUDA error broke is replaced; True: measure it again.
+
+        Between GPUs such an error takes the other GPUs' figures with it: they are measured again without that GPU.
+        """
+        fatal = next((one for one in result.failures if _breaks(one)), None)
+        if self._traits.one_worker or fatal is None:
+            out.parts.append(result)
+            return False
+        end(self._workers.pop(name))
+        named = _NAMED_GPU.match(fatal.reason) or _NAMED_GPU.match(fatal.subject)
+        gpu = int(named[1] or named[2]) if named else None
+        text = f"{fatal.reason}: no call of that process can succeed any more, it was replaced"
+        out.events.append(("worker_replaced", _NODE if gpu is None else f"gpu/{gpu}", text))
+        if name != _NODE or gpu is None or len(self._between()) < 2:
+            out.parts.append(result)
+            return False
+        self._apart[gpu] = text
+        out.failures += [one for one in result.failures if _concerns(one.subject, gpu)]
+        out.failures.append(msgspec.structs.replace(fatal, metric=f"{step.check}.*", subject=f"gpu/{gpu}"))
         return True
 
-    def _hung(self, name: str, worker: _Worker, step: PlannedStep, out: _Round) -> bool:
+    def _died(self, name: str, worker: Worker, step: PlannedStep, out: _Round) -> None:
+        gpu, call = worker.board.read()[2:]
+        end(self._workers.pop(name))
+        code = worker.process.returncode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit {code}"
+        text = f"the measuring process died ({how}) in {call or 'start'}" + (
+            f" on GPU {gpu}" if gpu is not None else ""
+        )
+        out.events.append(("worker_died", name if gpu is None else f"gpu/{gpu}", text))
+        self._gone(name, step, out, text)
+
+    def _hung(self, name: str, worker: Worker, step: PlannedStep, out: _Round) -> bool:
         """Kill a silent worker, name its GPU; True where the step can be measured on the GPUs that are left."""
         gpu, call = worker.board.read()[2:]
+        limit = self._traits.silence_s if worker.ready else OPEN_LIMIT_S
         state = process_state(worker.process.pid)
-        _end(self._workers.pop(name))
-        text = f"no progress for {self._traits.silence_s:g} s in {call}" + (f" on GPU {gpu}" if gpu is not None else "")
+        end(self._workers.pop(name))
+        text = f"no progress for {limit:g} s in {call or 'start'}" + (f" on GPU {gpu}" if gpu is not None else "")
         text += ": the process can't be killed (state D), it was left behind" if state == "D" else ": process killed"
-        out.events.append(("hang", "node" if gpu is None else f"gpu/{gpu}", text))
+        if gpu is None and name != _NODE:
+            gpu = int(name.split("/")[1])  # the only one that this process had
+        out.events.append(("hang", _NODE if gpu is None else f"gpu/{gpu}", text))
         out.reasons.append(("timed_out", text))
         if gpu is None:
+            self._hangs[text] += 1
             self._gone(name, step, out, text)
             return False
         self._excluded[gpu] = (call, text)
         out.failures.append(Failure(metric=f"{step.check}.*", subject=f"gpu/{gpu}", call=call, reason=text))
-        return name == "node" and len(self._excluded) < len(self._gpus)
+        if name == _NODE:
+            return bool(self._between())
+        if _NODE in self._workers:  # it has that GPU open: the next step starts another, without it
+            end(self._workers.pop(_NODE))
+        return False
 
     def _gone(self, name: str, step: PlannedStep, out: _Round, text: str) -> None:
         out.reasons.append(("error", text))
-        gpus = self._gpus if name == "node" else (int(name.split("/")[1]),)
+        gpus = self._gpus if name == _NODE else (int(name.split("/")[1]),)
         out.failures += [
             Failure(metric=f"{step.check}.*", subject=subject, reason=text)
-            for subject in [*(f"gpu/{gpu}" for gpu in gpus), *(["node"] if name == "node" else [])]
+            for subject in [*(f"gpu/{gpu}" for gpu in gpus), *([_NODE] if name == _NODE else [])]
         ]
 
-    def _known_failures(self, step: PlannedStep) -> list[Failure]:
-        return [
-            Failure(metric=f"{step.check}.*", subject=f"gpu/{gpu}", call=call, reason=f"left out since {text}")
-            for gpu, (call, text) in sorted(self._excluded.items())
+    def _known_failures(self, step: PlannedStep, names: list[str]) -> list[Failure]:
+        left_out = {gpu: (call, f"left out since {text}") for gpu, (call, text) in self._excluded.items()}
+        if self._shared(step):
+            left_out = {gpu: ("", f"left out since {text}") for gpu, text in self._apart.items()} | left_out
+        failures = [
+            Failure(metric=f"{step.check}.*", subject=f"gpu/{gpu}", call=call, reason=reason)
+            for gpu, (call, reason) in sorted(left_out.items())
         ]
+        if not names and len(left_out) < len(self._gpus):
+            failures.append(Failure(metric=f"{step.check}.*", subject=_NODE, reason=self._given_up()))
+        return failures
 
-    # --- processes ---------------------------------------------------------------------------------------------
+    # --- which workers -----------------------------------------------------------------------------------------
 
-    def _worker(self, name: str, watch: Watch) -> _Worker:
-        if name not in self._workers:
-            left = tuple(gpu for gpu in self._gpus if gpu not in self._excluded)
-            worker = self._start(left if name == "node" else (int(name.split("/")[1]),))
-            self._workers[name] = worker
-            self._opened(worker, watch)
-        return self._workers[name]
+    def _shared(self, step: PlannedStep) -> bool:
+        return self._traits.one_worker or self.checks[step.check].check.scope == "node"
 
-    def _start(self, gpus: tuple[int, ...] | None) -> _Worker:
-        ours, theirs = Pipe(duplex=True)
-        board = PulseBoard()
-        command = [sys.executable, "-m", "gpuaccept.run.worker", str(theirs.fileno()), str(board.fd)]
-        environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
-        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        process = subprocess.Popen(
-            command,
-            pass_fds=(theirs.fileno(), board.fd),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=None if os.environ.get(DEBUG_VARIABLE) else subprocess.DEVNULL,
-            env=environment,
-            process_group=0,  # a terminal's Ctrl-C is for the supervisor, also while a worker starts
-        )
-        theirs.close()
-        ours.send_bytes(pack(Open(spec=self.spec, gpus=gpus, start_s=self._clock, checks_dir=self.checks_dir)))
-        return _Worker(process=process, pipe=ours, board=board, gpus=gpus, since=time.monotonic())
+    def _names(self, step: PlannedStep) -> list[str]:
+        """The workers that a step needs, less those that can't measure any more."""
+        if self._shared(step):
+            return [_NODE] if self._between() and not self._given_up() else []
+        return [f"gpu/{gpu}" for gpu in self._gpus if gpu not in self._excluded]
 
-    def _opened(self, worker: _Worker, watch: Watch) -> Opened:
+    def _between(self) -> tuple[int, ...]:
+        return tuple(gpu for gpu in self._gpus if gpu not in self._excluded and gpu not in self._apart)
+
+    def _given_up(self) -> str:
+        """Why the worker between GPUs is not started again, or an empty text."""
+        if self._hangs.total() < _NODE_HANGS:
+            return ""
+        return f"given up after {self._hangs.total()} hangs: {next(iter(self._hangs))}"
+
+    def _start(self, name: str) -> Worker:
+        gpus = self._between() if name == _NODE else (int(name.split("/")[1]),)
+        return start(self.spec, gpus, self._clock, self.checks_dir)
+
+    def _identified(self, worker: Worker, check: Callable[[], None]) -> Opened:
         while not worker.pipe.poll(_POLL_S):
-            watch.check()
+            check()
             if worker.silence() > OPEN_LIMIT_S:
                 gpu, call = worker.board.read()[2:]
-                _end(worker)
                 where = f" on GPU {gpu}" if gpu is not None else ""
                 raise DeviceUnavailable(
                     f"the driver did not answer in {call or 'start'}{where} for {OPEN_LIMIT_S:g} s",
@@ -343,7 +289,7 @@ class Crew:
         try:
             message = unpack(worker.pipe.recv_bytes())
         except (EOFError, OSError) as error:
-            _end(worker)
+            end(worker)
             raise GpuacceptError(
                 f"a measuring process ended at once (exit {worker.process.returncode})", "run it again with --debug"
             ) from error
@@ -351,19 +297,23 @@ class Crew:
             kind = {"unavailable": DeviceUnavailable, "usage": UsageError}.get(message.kind, GpuacceptError)
             raise kind(message.fact, message.remedy)
         assert isinstance(message, Opened)
-        worker.now_s = message.now_s
+        worker.ready = True
         return message
 
 
-def _end(*workers: _Worker) -> None:
-    """Kill, wait a moment for all together, leave behind what can't be killed: a deadline may be near."""
-    for worker in workers:
-        worker.pipe.close()
-        worker.process.kill()
-    limit = time.monotonic() + _KILL_WAIT_S
-    for worker in workers:
-        try:
-            worker.process.wait(max(0.0, limit - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            worker.process.returncode = -9  # state D: the kernel ends it when the driver lets go
-        worker.board.close()
+@dataclass(frozen=True)
+class _Task:
+    """One step as the workers of a round are given it."""
+
+    step: PlannedStep
+    message: Perform
+    on_series: Callable[[SeriesBlock], None]
+    watch: Watch
+
+
+def _breaks(failure: Failure) -> bool:
+    return failure.call.startswith("cu") and failure.code in _FATAL_TO_PROCESS
+
+
+def _concerns(subject: str, gpu: int) -> bool:
+    return any(end == f"gpu/{gpu}" or end.startswith(f"gpu/{gpu}/") for end in subject.split(">"))

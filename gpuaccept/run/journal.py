@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -29,7 +30,7 @@ from gpuaccept.data import (
     Simulated,
     StepRun,
 )
-from gpuaccept.errors import GpuacceptError
+from gpuaccept.errors import GpuacceptError, UsageError
 
 FLUSH_S = 1.0
 """Series blocks reach the disk at most once in this wall-clock time; everything else at once."""
@@ -44,6 +45,8 @@ class Begin(Entry, frozen=True, kw_only=True, tag="begin"):
 
     run_id: str
     started_at: str
+    origin_s: float = 0.0
+    """The node's clock at the start of the run: `--resume` counts times from there, too."""
     simulated: Simulated | None
     profile: Profile
     profile_layers: tuple[Layer, ...]
@@ -98,17 +101,26 @@ _decoder = msgspec.json.Decoder(AnyEntry)
 
 
 class Journal:
-    """Appends entries, to a file where a path is given, and keeps them for the fold."""
+    """Appends entries, to a file where a path is given, and keeps them for the fold.
 
-    def __init__(self, path: Path | None) -> None:
-        self.entries: list[AnyEntry] = []
+    `before` are the entries that the file holds already: what follows them there, cut short or damaged, is dropped.
+    """
+
+    def __init__(self, path: Path | None, before: tuple[AnyEntry, ...] = ()) -> None:
+        self.entries: list[AnyEntry] = list(before)
         self._path = path
         self._waiting: list[bytes] = []
         self._flushed = time.monotonic()
         self._fd = -1
         if path is not None:
             try:
-                self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+                new = 0 if before else os.O_CREAT | os.O_EXCL
+                self._fd = os.open(path, os.O_RDWR | os.O_APPEND | new, 0o644)
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if before:
+                    os.ftruncate(self._fd, sum(len(line) + 1 for line, _ in _whole_lines(path.read_bytes())))
+            except BlockingIOError:
+                raise UsageError(f"{path}: the run is still going on", "wait until it ends") from None
             except OSError as error:
                 raise GpuacceptError(f"{path}: {error.strerror}", "choose another --out") from error
 
@@ -146,7 +158,7 @@ class Journal:
             self._waiting = [data]  # a line that is half on disk goes on where it broke off
             raise GpuacceptError(
                 f"{self._path}: {error.strerror}; what was measured until now is in the journal",
-                "free some space, then run again",
+                "free some space, then repeat the command with --resume",
             ) from error
         self._waiting.clear()
         self._flushed = time.monotonic()
@@ -159,16 +171,18 @@ def _line(entry: AnyEntry) -> bytes:
 
 def read(path: Path) -> tuple[AnyEntry, ...]:
     """The entries of a journal, up to the first line that is cut short or damaged."""
-    entries: list[AnyEntry] = []
-    for line in path.read_bytes().split(b"\n"):
+    return tuple(entry for _, entry in _whole_lines(path.read_bytes()))
+
+
+def _whole_lines(data: bytes) -> Iterator[tuple[bytes, AnyEntry]]:
+    for line in data.split(b"\n")[:-1]:  # what follows the last line feed was cut short
         checksum, _, body = line.partition(b" ")
         try:
             if not body or int(checksum, 16) != zlib.crc32(body):
-                break
-            entries.append(_decoder.decode(body))
+                return
+            yield line, _decoder.decode(body)
         except (ValueError, msgspec.MsgspecError):
-            break
-    return tuple(entries)
+            return
 
 
 def fold(entries: Iterable[AnyEntry], summaries: bool = True) -> tuple[Evidence, tuple[SeriesGroup, ...]]:

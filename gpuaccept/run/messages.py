@@ -12,6 +12,7 @@ import msgspec
 
 from gpuaccept.data import Layer, NodeFacts, PlannedStep, Simulated
 from gpuaccept.device.open import DeviceSpec
+from gpuaccept.run.neighbours import Neighbour
 from gpuaccept.run.perform import Performed
 
 
@@ -26,16 +27,26 @@ class Open(Message, frozen=True, kw_only=True):
     gpus: tuple[int, ...] | None
     start_s: float
     checks_dir: str
+    identify: bool
+    """Whether the answer is to be Opened, with what the whole node is, rather than Ready."""
+
+
+class Ready(Message, frozen=True, kw_only=True):
+    """From a worker: the device is open."""
 
 
 class Opened(Message, frozen=True, kw_only=True):
-    """From a worker: the device is open."""
+    """From the worker that identifies the node: the device is open, and this is what it is."""
 
     now_s: float
     gpus: tuple[int, ...]
     facts: NodeFacts
     libraries: tuple[Layer, ...]
     simulated: Simulated | None
+    neighbours: tuple[Neighbour, ...]
+    """Compute processes of others."""
+    unseen: str
+    """Why some GPU's processes could not be asked for, or empty."""
 
 
 class Perform(Message, frozen=True, kw_only=True):
@@ -67,7 +78,7 @@ class Failed(Message, frozen=True, kw_only=True):
     remedy: str
 
 
-AnyMessage = Open | Opened | Perform | Block | Done | Failed
+AnyMessage = Open | Ready | Opened | Perform | Block | Done | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(AnyMessage)

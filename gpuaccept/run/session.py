@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from gpuaccept.check import SeriesBlock
 from gpuaccept.data import Event, Outcome, PlannedStep, StepRun
-from gpuaccept.run.crew import Performer, StepResult, Stopped, Watch
 from gpuaccept.run.journal import Again, Happened, Journal, Measured
+from gpuaccept.run.performer import Performer, StepResult, Stopped, Watch
 
 
 class Observer:
@@ -38,37 +38,44 @@ class Session:
     performer: Performer
     journal: Journal
     run_id: str
+    origin_s: float
+    """The node's clock at the start of the run: times count from there."""
     observer: Observer
     check: Callable[[], None]
     """Raises Stopped when the run has to end now."""
     ended: str = ""
     ended_as: Outcome = "completed"
-    _number: int = 0
-    _clock: float = 0.0
+    number: int = 0
+    """Steps that are done."""
+    clock_s: float = 0.0
+    """Seconds since the start at which the last step ended."""
 
     def run(self, steps: Sequence[PlannedStep]) -> None:
         """Perform the steps in order; what is left out, or not reached, is written down as such."""
-        total = self._number + len(steps)
+        total = self.number + len(steps)
+        self.performer.expect(steps)
         for step in steps:
-            self._number += 1
-            self.observer.step_started(self._number, total, step)
+            self.number += 1
+            self.observer.step_started(self.number, total, step)
             run = self._one(step)
-            self.observer.step_ended(self._number, total, run)
+            self.observer.step_ended(self.number, total, run)
 
     def _one(self, step: PlannedStep) -> StepRun:
         if step.skip:
             return self._write(step, StepResult(performed=None, outcome="skipped", reason=f"left out by {step.skip}"))
         if self.ended:
             return self._write(step, StepResult(performed=None, outcome="not_reached", reason=self.ended))
-        seed = int.from_bytes(hashlib.sha256(f"{self.run_id} {self._number}".encode()).digest()[:4], "big")
-        number = self._number
+        seed = int.from_bytes(hashlib.sha256(f"{self.run_id} {self.number}".encode()).digest()[:4], "big")
+        number = self.number
         watch = Watch(
             check=self.check,
             progress=self.observer.progress,
             again=lambda: self.journal.append(Again(step=number)),
         )
         try:
-            result = self.performer.perform(step, seed, lambda block: self._sampled(number, step, block), watch)
+            result = self.performer.perform(
+                step, seed, self.origin_s, lambda block: self._sampled(number, step, block), watch
+            )
         except Stopped as stopped:
             self.ended, self.ended_as = stopped.reason, stopped.outcome
             result = StepResult(performed=None, outcome=stopped.outcome, reason=stopped.reason)
@@ -81,8 +88,8 @@ class Session:
 
     def _write(self, step: PlannedStep, result: StepResult) -> StepRun:
         performed = result.performed
-        started = performed.started_s if performed else self._clock
-        self._clock = max(self._clock, performed.ended_s if performed else self._clock)
+        started = performed.started_s if performed else self.clock_s
+        self.clock_s = max(self.clock_s, performed.ended_s if performed else self.clock_s)
         run = StepRun(
             check=step.check,
             state=step.state,
@@ -91,10 +98,10 @@ class Session:
             outcome=result.outcome,
             reason=result.reason,
             started_s=started,
-            ended_s=performed.ended_s if performed else self._clock,
+            ended_s=performed.ended_s if performed else self.clock_s,
             failures=result.failures,
         )
         for kind, subject, text in result.events:
-            self.journal.append(Happened(event=Event(at_s=self._clock, kind=kind, subject=subject, text=text)))
+            self.journal.append(Happened(event=Event(at_s=self.clock_s, kind=kind, subject=subject, text=text)))
         self.journal.append(Measured(step=run, columns=performed.columns if performed else ()))
         return run

@@ -14,8 +14,10 @@ from gpuaccept.check import Node, SeriesBlock
 from gpuaccept.device import open as device
 from gpuaccept.errors import DeviceError, DeviceUnavailable, GpuacceptError, UsageError
 from gpuaccept.run.loading import load_checks
-from gpuaccept.run.messages import Block, Done, Failed, Open, Opened, Perform, PulseBoard, pack, unpack
+from gpuaccept.run.messages import Block, Done, Failed, Open, Opened, Perform, PulseBoard, Ready, pack, unpack
+from gpuaccept.run.neighbours import neighbours
 from gpuaccept.run.perform import perform
+from gpuaccept.run.process import SUPERVISOR_VARIABLE
 
 _PR_SET_PDEATHSIG = 1
 
@@ -24,7 +26,7 @@ def main() -> None:
     """Serve one supervisor until its pipe closes."""
     pipe, board = Connection(int(sys.argv[1])), PulseBoard(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C means
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # GPU memory is freed also when it was killed
+    _end_with_supervisor()
     try:
         _serve(pipe, board)
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -50,17 +52,7 @@ def _serve(pipe: Connection, board: PulseBoard) -> None:
     board.beat(None, "open")
     checks = load_checks(Path(message.checks_dir) if message.checks_dir else None)
     node: Node = device.open_node(message.spec, message.gpus, board.beat, message.start_s)
-    pipe.send_bytes(
-        pack(
-            Opened(
-                now_s=node.now(),
-                gpus=node.gpus,
-                facts=node.facts(),
-                libraries=device.libraries(message.spec),
-                simulated=device.simulated(message.spec),
-            )
-        )
-    )
+    pipe.send_bytes(pack(_opened(node, message) if message.identify else Ready()))
     while True:
         message = unpack(pipe.recv_bytes())
         assert isinstance(message, Perform)
@@ -72,6 +64,27 @@ def _serve(pipe: Connection, board: PulseBoard) -> None:
 
         result = perform(node, checks[message.step.check], message.step, message.seed, message.origin_s, send)
         pipe.send_bytes(pack(Done(result=result, now_s=node.now())))
+
+
+def _opened(node: Node, message: Open) -> Opened:
+    others, unseen = neighbours(node)
+    return Opened(
+        now_s=node.now(),
+        gpus=node.gpus,
+        facts=node.facts(),
+        libraries=device.libraries(message.spec),
+        simulated=device.simulated(message.spec),
+        neighbours=others,
+        unseen=unseen,
+    )
+
+
+def _end_with_supervisor() -> None:
+    """The kernel kills this process with the supervisor, however that ends: GPU memory is freed then too."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    supervisor = os.environ.get(SUPERVISOR_VARIABLE)
+    if supervisor is not None and os.getppid() != int(supervisor):  # it died before the kernel was asked
+        os._exit(0)
 
 
 if __name__ == "__main__":

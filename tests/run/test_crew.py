@@ -13,8 +13,9 @@ import pytest
 from gpuaccept.data import PlannedStep
 from gpuaccept.device.open import DeviceSpec
 from gpuaccept.errors import UsageError
-from gpuaccept.run.crew import Crew, InProcess, Stopped, Watch
+from gpuaccept.run.crew import Crew
 from gpuaccept.run.loading import load_checks
+from gpuaccept.run.performer import InProcess, Stopped, Watch
 
 CHECK = '''
 """A check for tests: reads every GPU's enforced power limit."""
@@ -66,7 +67,7 @@ def step(misbehave: str = "") -> PlannedStep:
 
 
 def perform(crew: Crew | InProcess, misbehave: str = "", watch: Watch | None = None):  # type: ignore[no-untyped-def]
-    return crew.perform(step(misbehave), 1, lambda block: None, watch or Watch())
+    return crew.perform(step(misbehave), 1, 0.0, lambda block: None, watch or Watch())
 
 
 def test_a_worker_measures_what_this_process_measures(crew: Crew, checks_dir: Path) -> None:
