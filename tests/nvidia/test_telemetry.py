@@ -155,7 +155,7 @@ def test_sensors_keep_their_pace_and_hand_over_blocks(machine: StubMachine) -> N
 
 
 def test_a_sensor_that_is_not_there_is_unavailable_and_a_lost_gpu_takes_no_other_with_it(machine: StubMachine) -> None:
-    machine.set("field82=-1", "field185=-1", "power_mw=150000", "gpu1.fault.nvmlDeviceGetTemperatureV=15")
+    machine.set("field82=-1", "field185=-1", "field186=150000", "gpu1.fault.nvmlDeviceGetTemperatureV=15")
     (blocks,) = machine.ask("[(block[0]._asdict(), block[1]) for block in node.sensors((0, 1), 0.0, 1.0)]")
     here, gone = blocks[0]
     assert here["memory_temperature_c"][1] == 3
