@@ -30,10 +30,19 @@ _NEEDS = (
     _Need("pair.", lambda model: model.gpus > 1, "it has one GPU, so no pairs"),
     _Need("remap.", lambda model: model.ecc.remap_readable, "NVML does not read row remapping of its GPUs"),
     _Need("repair.", lambda model: model.ecc.repair_readable, "NVML does not read pending repairs of its GPUs"),
+    _Need(
+        "ecc.sram_threshold",
+        lambda model: model.ecc.sram_threshold_readable,
+        "NVML reads no SRAM threshold of its GPUs",
+    ),
+    _Need("pcie.width", lambda model: model.pcie.width > 1, "the PCIe link of its GPUs has one lane"),
     _Need("sensor.margin_k", lambda model: model.thermal.margin_readable, "NVML reads no thermal margin of its GPUs"),
     _Need("gpu.module_id", lambda model: any(model.gpu.module_ids), "its GPUs are cards, which have no module id"),
 )
 _NEEDS_OF_FAULT = {
+    "fan_slow": _Need("thermal.flow", lambda model: model.cooling == "air", "it is cooled by liquid, not by fans"),
+    "pump_dead": _Need("thermal.flow", lambda model: model.cooling == "liquid", "it is cooled by air, not by liquid"),
+    "leak_slow": _Need("thermal.flow", lambda model: model.cooling == "liquid", "it is cooled by air, not by liquid"),
     "driver_wrong_version": _Need(
         "driver.version",
         lambda model: model.node.fabric_manager_version != "unknown",
@@ -45,6 +54,9 @@ _NEEDS_OF_FAULT = {
 
 def why_not(fault: str, deviations: Iterable[Deviation], model: HardwareModel) -> str:
     """Why this model can't have a fault that is made of these deviations, in words; empty where it can."""
+    deviations = tuple(deviations)
+    if not deviations:
+        return "it has nothing that this fault could change"
     special = _NEEDS_OF_FAULT.get(fault)
     if special is not None and not special.there(model):
         return special.why

@@ -54,16 +54,20 @@ def expand(texts: tuple[str, ...], model: HardwareModel) -> FaultSet:
     deviations: list[Deviation] = []
     for fault, values in given:
         made = _BY_NAME[fault.name].expand(values, model)
-        if why := why_not(fault.name, made, model):
+        why = why_not(fault.name, made, model)
+        if fault.applies_to and model.name not in fault.applies_to:
+            why = why or f"it is a fault of {', '.join(fault.applies_to)}"
+        if why:
             raise UsageError(f"{model.name} can't have the fault {fault.name}: {why}")
         deviations += made
     return FaultSet(tuple(deviations), given)
 
 
 def _defaults(fault: Fault, model: HardwareModel) -> dict[str, FaultValue]:
-    """The defaults on this model: GPUs and links are counted round where it has fewer."""
+    """The defaults on this model: GPUs, links and ports are counted round where it has fewer."""
     values: dict[str, FaultValue] = dict(fault.defaults)
-    for key, count in (("gpu", model.gpus), ("peer", model.gpus), ("link", model.nvlink.links)):
+    counts = {"gpu": model.gpus, "peer": model.gpus, "link": model.nvlink.links, "port": model.server.ports}
+    for key, count in counts.items():
         if key in values and count:
             values[key] = int(values[key]) % count
     return values

@@ -212,6 +212,8 @@ class EccModel(Room, frozen=True, kw_only=True):
     remap_banks: Count
     remap_readable: bool = True
     """Whether NVML reads row remapping."""
+    sram_threshold_readable: bool = True
+    """Whether NVML reads the SRAM error threshold."""
     repair_readable: bool = True
     """Whether NVML reads pending channel and TPC repairs: on Blackwell with HBM."""
     share_with_corrected: Annotated[float, Meta(ge=0.0, le=1.0)]

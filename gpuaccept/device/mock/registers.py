@@ -78,7 +78,9 @@ def ecc(world: World, seed: int, place: int, t: float, holds: Holds) -> EccCount
         counters[f"{kind}_aggregate"] = number(f"ecc.{kind}") + counters[f"{kind}_volatile"]
     return EccCounters(
         **counters,
-        sram_threshold_exceeded=flag("ecc.sram_threshold_exceeded"),
+        sram_threshold_exceeded=(
+            flag("ecc.sram_threshold_exceeded") if world.model.ecc.sram_threshold_readable else NOT_SUPPORTED
+        ),
         remapped_rows_correctable=remap(number("remap.rows_correctable")),
         remapped_rows_uncorrectable=remap(number("remap.rows_uncorrectable")),
         row_remapping_pending=remap(flag("remap.pending")),
