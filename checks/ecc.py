@@ -66,5 +66,12 @@ CHECK = Check(
     metrics=METRICS,
     measure=measure,
     seconds=lambda parameters, gpus: 0.5,
-    detects=("ecc_uncorrectable", "ecc_corrected_storm", "row_remap_pending", "row_remap_failed"),
+    detects=(
+        "ecc_uncorrectable",
+        "ecc_corrected_storm",
+        "sram_threshold",
+        "row_remap_pending",
+        "row_remap_failed",
+        "channel_repair_pending",
+    ),
 )

@@ -96,5 +96,17 @@ CHECK = Check(
     metrics=METRICS,
     measure=measure,
     seconds=lambda parameters, gpus: 0.5 + 0.2 * gpus,
-    detects=("gpu_missing", "gpu_wrong_model", "ecc_off", "power_limit_low", "driver_wrong_version"),
+    detects=(
+        "gpu_missing",
+        "gpu_wrong_model",
+        "gpu_swapped",
+        "serial_duplicate",
+        "vbios_mixed",
+        "firmware_mixed",
+        "inforom_corrupt",
+        "ecc_off",
+        "mig_left_on",
+        "power_limit_low",
+        "driver_wrong_version",
+    ),
 )

@@ -2,14 +2,21 @@
 
 GB/s are 10^9 bytes a second of GPU event time. `read_sm`, `write_sm`, `device_local_copy` and the host copies count
 every byte once; `copy_sm` and `triad_sm` count what is read and what is written, as BabelStream does.
+
+The map reads nearly all memory in regions of a GiB, each timed by itself: a stack or channel that is slow at some
+addresses only is lost in a mean over buffers. A region's character in `region_map` says how far it is below the median
+of the regions: `MAP_STEPS` has one for each 0.1 %, from 0.8 % above to 5.5 % below (and beyond).
 """
 
+from collections.abc import Sequence
+from statistics import median
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from gpuaccept.check import (
     Check,
+    DeviceError,
     HostDirection,
     Metric,
     Node,
@@ -28,7 +35,7 @@ MIB = 1 << 20
 class Settings(Parameters, frozen=True, kw_only=True):
     """`passes` over the buffer make one timed span of 5 ms or more: events resolve 0.5 µs."""
 
-    paths: Literal["device", "host"] = "device"
+    paths: Literal["device", "host", "regions"] = "device"
     buffer_mib: Annotated[int, Meta(ge=1, le=16384)] = 4096
     """A buffer of 32 times the L2 of a B200: what the cache serves is below the noise."""
     passes: Annotated[int, Meta(ge=1, le=1000)] = 10
@@ -36,6 +43,15 @@ class Settings(Parameters, frozen=True, kw_only=True):
     repeats: Annotated[int, Meta(ge=3, le=100)] = 5
     warm_up_passes: Annotated[int, Meta(ge=0, le=10000)] = 160
     """About 0.1 s of reading on a B200 before anything is timed: clocks rise from idle in tens of ms."""
+    region_mib: Annotated[int, Meta(ge=64, le=65536)] = 1024
+    region_passes: Annotated[int, Meta(ge=1, le=1000)] = 40
+    """6 ms for a region of a B200."""
+
+
+MAP_STEPS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+MAP_STEP = 0.001
+MAP_ABOVE = 8
+"""`MAP_STEPS[MAP_ABOVE]` is the median."""
 
 
 KERNELS: tuple[tuple[str, SweepKernel, str], ...] = (
@@ -59,6 +75,8 @@ def measure(node: Node, visit: Visit) -> None:
         with visit.part(gpu_subject(gpu)):
             if settings.paths == "device":
                 _device(node, visit, settings, gpu)
+            elif settings.paths == "regions":
+                _regions(node, visit, settings, gpu)
             else:
                 _host(node, visit, settings, gpu)
 
@@ -73,6 +91,28 @@ def _device(node: Node, visit: Visit, settings: Settings, gpu: int) -> None:
         wrong += sum(span.wrong_words for span in spans)
         visit.measured(name, gpu_subject(gpu), *(_rate(kernel, span) for span in spans))
     visit.measured("wrong_words", gpu_subject(gpu), wrong)
+
+
+def _regions(node: Node, visit: Visit, settings: Settings, gpu: int) -> None:
+    subject, size = gpu_subject(gpu), settings.region_mib * MIB
+    totals = {facts.index: facts.memory_total_bytes for facts in node.facts().gpus}
+    spans = node.memory_regions(gpu, size, settings.region_passes, visit.seed)
+    if not spans or gpu not in totals:
+        raise DeviceError("memory_regions", 0, "no region of the memory was read", gpu)
+    rates = [span.bytes_read / span.elapsed_ns for span in spans]
+    middle = median(rates)
+    slowest = min(rates)
+    visit.measured("region_slowest_share", subject, round(100 * slowest / middle, 2))
+    visit.measured("region_slowest_at", subject, round(rates.index(slowest) * settings.region_mib / 1024, 3))
+    visit.measured("region_coverage", subject, round(100 * size * len(spans) / totals[gpu], 2))
+    visit.measured("region_map", subject, drawn(rates, middle))
+    visit.measured("region_wrong_words", subject, sum(span.wrong_words for span in spans))
+
+
+def drawn(rates: Sequence[float], middle: float) -> str:
+    """A character a region: how far its rate is below the middle one, in steps of 0.1 %."""
+    steps = (round((1 - rate / middle) / MAP_STEP) + MAP_ABOVE for rate in rates)
+    return "".join([MAP_STEPS[min(len(MAP_STEPS) - 1, max(0, step))] for step in steps])
 
 
 def _host(node: Node, visit: Visit, settings: Settings, gpu: int) -> None:
@@ -92,20 +132,26 @@ def _host(node: Node, visit: Visit, settings: Settings, gpu: int) -> None:
 
 
 def _rate(kernel: SweepKernel, span: Transfer) -> float:
-    """GB/s, to four decimals: a tenth of what the timer can tell."""
+    """GB/s, to six digits: a tenth of what the timer can tell."""
     moved = {"read": span.bytes_read, "write": span.bytes_written, "local_copy_ce": span.bytes_written}
-    return round(moved.get(kernel, span.bytes_read + span.bytes_written) / span.elapsed_ns, 4)
+    return float(f"{moved.get(kernel, span.bytes_read + span.bytes_written) / span.elapsed_ns:.6g}")
 
 
 def _seconds(parameters: Parameters, gpus: int) -> float:
     assert isinstance(parameters, Settings)
     if parameters.paths == "device":  # 15 ms a span and as much to fill and verify, all GPUs at once
         return 1.0 + len(KERNELS) * parameters.repeats * 0.04
+    if parameters.paths == "regions":
+        return 1.0 + parameters.region_passes * 0.026  # 183 GB at 7.1 TB/s a pass
     return gpus * (0.5 + len(DIRECTIONS) * parameters.repeats * 0.06)
 
 
 def _metric(name: str, description: str, group: str) -> Metric:
     return Metric(name, "GB/s", description, kind="sampled", better="higher", by_state=True, group=group)
+
+
+def _map(name: str, unit: str, description: str, better: Literal["higher", "neither"] = "neither") -> Metric:
+    return Metric(name, unit, description, better=better, group="regions")
 
 
 def _wrong(name: str, description: str, group: str) -> Metric:
@@ -119,12 +165,24 @@ CHECK = Check(
     metrics=(
         *(_metric(name, description, "device") for name, _, description in KERNELS),
         *(_metric(name, description, "host") for name, _, description in DIRECTIONS),
+        _map("region_slowest_share", "%", "Rate of the slowest region of device memory over the middle one", "higher"),
+        _map("region_slowest_at", "GiB", "Where the slowest region of device memory begins"),
+        _map("region_coverage", "%", "Part of device memory that the map shows", "higher"),
+        _map("region_map", "", "Rates of all regions of device memory"),
+        Metric(
+            "region_wrong_words",
+            "words",
+            "Words that came out wrong in a region of device memory",
+            "counted",
+            "lower",
+            group="regions",
+        ),
         _wrong("wrong_words", "Words that came out wrong in device memory", "device"),
         _wrong("host_wrong_words", "Words that came out wrong between host and device", "host"),
     ),
     measure=measure,
     parameters=Settings,
     seconds=_seconds,
-    detects=("hbm_bandwidth_low", "straggler", "memory_alloc_fails"),
+    detects=("hbm_bandwidth_low", "hbm_region_slow", "straggler", "memory_alloc_fails", "driver_hang"),
     groups=lambda parameters: frozenset([parameters.paths]) if isinstance(parameters, Settings) else frozenset(),
 )

@@ -1,28 +1,57 @@
 """Every GPU under full load for a set time: power, temperatures, clocks and throughput, and results bit for bit.
 
-The samples go to the series; what limits judge is derived from them by arithmetic that `verify` repeats.
+The samples go to the series; what limits judge is derived from them by arithmetic that `verify` repeats. The load
+starts from the same operands on every GPU and in every visit, so that each must give the digest that all others give.
 """
 
-from typing import Annotated
+from math import sqrt
+from statistics import fmean
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from gpuaccept.check import Check, DeviceError, Metric, Node, Parameters, Sensors, Unavailable, Visit, gpu_subject
+from gpuaccept.check import (
+    Check,
+    DeviceError,
+    Metric,
+    Node,
+    Parameters,
+    Reduction,
+    Sensors,
+    Unavailable,
+    Visit,
+    gpu_subject,
+)
 
 Floats = tuple[float, ...]
 CLOCK_LOW = 0.97
 """Below this share of the highest SM clock a sample needs a reason."""
 POWER_LOW = 0.60
 """Below this share of the enforced limit, power is no reason for a low clock."""
+LOAD_SEED = 1
+"""Of the operands: always the same, so that digests compare over GPUs, visits, nodes and years."""
 IDLE = 0x1
 """Event reason `GPU idle` (nvml.h), which explains nothing under load; every other reason does."""
 
 
 class Settings(Parameters, frozen=True, kw_only=True):
-    """How long to load the GPUs, and how often to read their sensors, both in s."""
+    """How long to load the GPUs, and how often to read their sensors, both in s.
+
+    With `end_early` the load ends as soon as the margin can be shown to stay above `margin_needed_k` whatever comes
+    (`steady`), on all GPUs of this process; `tau_max_s` is the slowest time constant that the coolant may have.
+    """
 
     duration_s: Annotated[float, Meta(ge=1.0, le=604800.0)] = 600.0
     interval_s: Annotated[float, Meta(ge=0.05, le=60.0)] = 1.0
+    end_early: bool = False
+    tau_max_s: Annotated[float, Meta(ge=1.0, le=36000.0)] = 600.0
+    margin_needed_k: Annotated[float, Meta(ge=0.0, le=100.0)] = 10.0
+
+
+WINDOW_S = 120.0
+"""Length of the window whose slope tells how far the margin may still fall."""
+EARLIEST_S = 150.0
+"""No earlier: until then the bound was seen to fail in more than 2.5 % of instants (docs/explanation/soak.md)."""
 
 
 # Series -> unit, and the column of Sensors with its factor to that unit.
@@ -39,73 +68,54 @@ SERIES: dict[str, tuple[str, str, float]] = {
     "energy": ("J", "energy_mj", 1e-3),
     "iterations": ("iterations", "iterations", 1.0),
 }
+
+
+def _of(
+    series: str,
+    reduction: Reduction,
+    name: str,
+    unit: str,
+    description: str,
+    better: Literal["higher", "lower", "neither"] = "neither",
+) -> Metric:
+    return Metric(name, unit, description, better=better, series=series, reduction=reduction)
+
+
 METRICS = (
-    Metric("power_mean", "W", "Mean power under load", series="power", reduction="mean"),
-    Metric("temperature_max", "°C", "Highest GPU temperature", series="temperature", reduction="maximum"),
-    Metric(
-        "memory_temperature_max",
-        "°C",
-        "Highest memory temperature",
-        better="lower",
-        series="memory_temperature",
-        reduction="maximum",
-    ),
-    Metric(
-        "margin_min",
-        "K",
-        "Smallest margin to thermal slowdown",
-        better="higher",
-        series="margin",
-        reduction="minimum",
-    ),
-    Metric("sm_clock_mean", "MHz", "Mean SM clock under load", better="higher", series="sm_clock", reduction="mean"),
-    Metric("sw_power_cap_share", "%", "Time at the power limit", series="sw_power_cap", reduction="share"),
-    Metric(
-        "sw_thermal_share",
-        "%",
-        "Time slowed by software for heat",
-        better="lower",
-        series="sw_thermal",
-        reduction="share",
-    ),
-    Metric(
-        "hw_thermal_share",
-        "%",
-        "Time slowed by hardware for heat",
-        better="lower",
-        series="hw_thermal",
-        reduction="share",
-    ),
-    Metric(
-        "hw_power_brake_share",
-        "%",
-        "Time braked by the power supply",
-        better="lower",
-        series="hw_power_brake",
-        reduction="share",
-    ),
-    Metric("energy", "J", "Energy used", series="energy", reduction="difference"),
-    Metric(
+    _of("power", "mean", "power_mean", "W", "Mean power under load"),
+    _of("temperature", "maximum", "temperature_max", "°C", "Highest GPU temperature"),
+    _of("memory_temperature", "maximum", "memory_temperature_max", "°C", "Highest memory temperature", "lower"),
+    _of("margin", "minimum", "margin_min", "K", "Smallest margin to thermal slowdown", "higher"),
+    _of("temperature", "range", "temperature_range", "K", "Highest less lowest GPU temperature", "higher"),
+    _of("sm_clock", "mean", "sm_clock_mean", "MHz", "Mean SM clock under load", "higher"),
+    _of("sw_power_cap", "share", "sw_power_cap_share", "%", "Time at the power limit"),
+    _of("sw_thermal", "share", "sw_thermal_share", "%", "Time slowed by software for heat", "lower"),
+    _of("hw_thermal", "share", "hw_thermal_share", "%", "Time slowed by hardware for heat", "lower"),
+    _of("hw_power_brake", "share", "hw_power_brake_share", "%", "Time braked by the power supply", "lower"),
+    _of("energy", "difference", "energy", "J", "Energy used"),
+    _of(
+        "iterations",
+        "ratio_of_thirds",
         "throughput_ratio",
         "",
         "Throughput of the last third over that of the settled first",
-        better="higher",
-        series="iterations",
-        reduction="ratio_of_thirds",
+        "higher",
     ),
-    Metric(
+    _of(
+        "unexplained_clock",
+        "mean",
         "unexplained_clock_share",
         "",
         "Share of samples with a low SM clock and no reason for it",
-        better="lower",
-        series="unexplained_clock",
-        reduction="mean",
+        "lower",
     ),
-    Metric("duration", "s", "Time under load", better="higher", series="power", reduction="duration"),
-    Metric(
-        "largest_gap", "s", "Longest time between two samples", better="lower", series="power", reduction="largest_gap"
-    ),
+    _of("power", "duration", "duration", "s", "Time under load", "higher"),
+    _of("power", "largest_gap", "largest_gap", "s", "Longest time between two samples", "lower"),
     Metric("mismatches", "results", "Results that differ bit for bit", kind="counted", better="lower"),
+    Metric("odd_sms", "SMs", "SMs that computed something else than the others", kind="counted", better="lower"),
+    Metric("odd_sm_numbers", "", "Which SMs did"),
+    Metric("digest", "", "Digest of what the load computed"),
+    Metric("iterations_per_joule", "iterations/J", "Work for its energy", better="higher"),
     Metric("load_implementation", "", "Kernel that made the load"),
 )
 
@@ -118,9 +128,11 @@ def measure(node: Node, visit: Visit) -> None:
     for gpu in node.gpus:
         with visit.part(gpu_subject(gpu)):
             needs = _clock_needs(node, gpu)
-            node.load_begin(gpu, visit.seed)
+            node.load_begin(gpu, LOAD_SEED)
             clock_needs[gpu] = needs
     loaded = tuple(clock_needs)
+    work = _Work()
+    margins = {gpu: _Margin() for gpu in loaded}
     said: set[tuple[str, str]] = set()
     lost: set[int] = set()
     with visit.part("node"):
@@ -139,12 +151,79 @@ def measure(node: Node, visit: Visit) -> None:
                         _say(visit, said, subject, name, values)
                     else:
                         series[name, subject] = (sensors.at_s, values)
+                work.add(gpu, sensors)
+                margins[gpu].add(sensors)
             visit.series(series)
+            if settings.end_early and all(margins[gpu].steady(settings) for gpu in loaded if gpu not in lost):
+                break
     for gpu in (gpu for gpu in loaded if gpu not in lost):
         with visit.part(gpu_subject(gpu)):
             result = node.load_end(gpu)
             visit.measured("mismatches", gpu_subject(gpu), result.mismatches)
+            unknown = Unavailable("load result", 0, "this load computes no digest")
+            odd, digest = (len(result.odd_sms), result.digest) if result.digest else (unknown, unknown)
+            visit.measured("odd_sms", gpu_subject(gpu), odd)
+            visit.measured("odd_sm_numbers", gpu_subject(gpu), ", ".join(map(str, result.odd_sms[:16])) or "none")
+            visit.measured("digest", gpu_subject(gpu), digest)
+            visit.measured("iterations_per_joule", gpu_subject(gpu), work.per_joule(gpu))
             visit.measured("load_implementation", gpu_subject(gpu), result.implementation)
+
+
+class _Work:
+    """Iterations and energy of each GPU from its first to its last sample."""
+
+    def __init__(self) -> None:
+        self._first: dict[int, tuple[int, int]] = {}
+        self._last: dict[int, tuple[int, int]] = {}
+        self._missing: dict[int, Unavailable] = {}
+
+    def add(self, gpu: int, sensors: Sensors) -> None:
+        if isinstance(sensors.energy_mj, Unavailable):
+            self._missing[gpu] = sensors.energy_mj
+        elif sensors.at_s:
+            self._first.setdefault(gpu, (sensors.iterations[0], sensors.energy_mj[0]))
+            self._last[gpu] = (sensors.iterations[-1], sensors.energy_mj[-1])
+
+    def per_joule(self, gpu: int) -> float | Unavailable:
+        if gpu in self._missing or gpu not in self._last:
+            return self._missing.get(gpu, Unavailable("energy", 0, "no sample was read"))
+        (work, energy), (work_0, energy_0) = self._last[gpu], self._first[gpu]
+        if energy <= energy_0:
+            return Unavailable("energy", 0, "the energy counter did not rise")
+        return float(f"{(work - work_0) / (energy - energy_0) * 1e3:.5g}")
+
+
+class _Margin:
+    """The margin of one GPU over the last `WINDOW_S`: whether it can still fall below what is needed."""
+
+    def __init__(self) -> None:
+        self._at: list[float] = []
+        self._values: list[float] = []
+        self._began = 0.0
+
+    def add(self, sensors: Sensors) -> None:
+        if isinstance(sensors.margin_k, Unavailable) or not sensors.at_s:
+            return
+        self._began = self._began or sensors.at_s[0]
+        self._at += sensors.at_s
+        self._values += map(float, sensors.margin_k)
+        keep = sum(at >= self._at[-1] - WINDOW_S for at in self._at)
+        self._at, self._values = self._at[-keep:], self._values[-keep:]
+
+    def steady(self, settings: Settings) -> bool:
+        """Whether margin - 2u - max(0, fall + 2 u(fall)) tau_max is above the need: no exponential is fitted."""
+        n = len(self._at)
+        if n < 30 or self._at[-1] - self._began < EARLIEST_S:
+            return False
+        centre, middle = fmean(self._at), fmean(self._values)
+        spread = sum((at - centre) ** 2 for at in self._at)
+        slope = sum((at - centre) * (v - middle) for at, v in zip(self._at, self._values, strict=True)) / spread
+        rest = [v - middle - slope * (at - centre) for at, v in zip(self._at, self._values, strict=True)]
+        # whole kelvins hide scatter: a step of 1 K is 0.29 K of standard deviation
+        sigma = sqrt(sum(r * r for r in rest) / (n - 2) + 1 / 12)
+        now = middle + slope * (self._at[-1] - centre)
+        fall = max(0.0, -slope + 2 * sigma / sqrt(spread))
+        return now - 2 * sigma / sqrt(n) - fall * settings.tau_max_s > settings.margin_needed_k
 
 
 def _clock_needs(node: Node, gpu: int) -> tuple[float, float] | Unavailable:
@@ -203,6 +282,24 @@ CHECK = Check(
     measure=measure,
     parameters=Settings,
     seconds=lambda parameters, gpus: parameters.duration_s + 2.0 if isinstance(parameters, Settings) else 2.0,
-    detects=("gpu_fallen_off_bus", "thermal_interface_bad", "cooling_flow_low", "power_brake", "clock_capped"),
+    detects=(
+        "gpu_fallen_off_bus",
+        "xid_79_in_soak",
+        "driver_hang_in_soak",
+        "tool_crash",
+        "sm_silent_corruption",
+        "sm_silent_corruption_intermittent",
+        "thermal_interface_bad",
+        "paste_pumpout",
+        "fan_slow",
+        "cooling_flow_low",
+        "pump_dead",
+        "leak_slow",
+        "sensor_stuck",
+        "power_brake",
+        "psu_droop_in_phase",
+        "clock_capped",
+        "clock_stuck_low",
+    ),
     series=(*((name, unit) for name, (unit, _, _) in SERIES.items()), ("unexplained_clock", "")),
 )

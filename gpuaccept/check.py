@@ -47,6 +47,7 @@ from gpuaccept.protocol import (
 )
 
 __all__ = [
+    "Better",
     "Check",
     "CopyOperation",
     "DeviceError",
@@ -59,6 +60,7 @@ __all__ = [
     "HostDirection",
     "HostState",
     "KernelEvent",
+    "Kind",
     "Link",
     "LinkTraffic",
     "LoadResult",
@@ -76,8 +78,10 @@ __all__ = [
     "Process",
     "Pulse",
     "Reading",
+    "Reduction",
     "Sensors",
     "Settings",
+    "SubjectKind",
     "SweepKernel",
     "Transfer",
     "Unavailable",

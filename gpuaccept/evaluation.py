@@ -9,6 +9,7 @@ from gpuaccept.acceptance import Request, judge_node
 from gpuaccept.ambient import Fixed
 from gpuaccept.data import Cohort, Finding, Judgement
 from gpuaccept.device.open import DeviceSpec, Fault, model
+from gpuaccept.device.open import faults as known_faults
 from gpuaccept.profile.load import LoadedProfile
 
 POWER_95 = 1.645
@@ -35,9 +36,11 @@ class Trial:
 def run(
     profile: LoadedProfile, device: str, seed: int, faults: tuple[str, ...] = (), plan: str = "acceptance"
 ) -> Trial:
-    """Simulate, measure and judge one node."""
+    """Simulate, measure and judge one node; in worker processes only where a fault would stop this one."""
     spec = DeviceSpec(device=device, seed=seed, faults=faults)
-    evidence, judgement = judge_node(Request(profile=profile, spec=spec, plan=plan, in_process=True), Fixed(seed=seed))
+    stopping = {fault.name for fault in known_faults() if fault.needs_workers}
+    alone = not any(text.partition(":")[0] in stopping for text in faults)
+    evidence, judgement = judge_node(Request(profile=profile, spec=spec, plan=plan, in_process=alone), Fixed(seed=seed))
     return Trial(seed=seed, judgement=judgement, looks=max((step.look for step in evidence.steps), default=1))
 
 

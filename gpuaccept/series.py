@@ -17,7 +17,7 @@ import msgspec
 from gpuaccept.data import MetricDeclaration, Reduction, SeriesGroup, SeriesSummary
 from gpuaccept.errors import EvidenceError
 
-BUCKETS = 200
+BUCKETS = 100
 """Parts of a series whose minimum and maximum the record keeps."""
 _STEPS = 255
 """Height of an envelope in steps, each a byte."""
@@ -145,15 +145,17 @@ def reduce(group: SeriesGroup, values: Sequence[float], how: Reduction) -> float
     """One scalar of one series.
 
     mean: of the samples at least SETTLE_S after their segment began (the second half of a shorter one); minimum,
-    maximum: of all; difference: last minus first, summed over segments; share: that difference in ns as a percentage
-    of the duration; duration, largest_gap: s; ratio_of_thirds: rate of a counter in the last third of the last
-    segment, over that in the second third of the first.
+    maximum: of all; range: maximum less minimum; difference: last minus first, summed over segments; share: that
+    difference in ns as a percentage of the duration; duration, largest_gap: s; ratio_of_thirds: rate of a counter in
+    the last third of the last segment, over that in the second third of the first.
     """
     spans = _spans(group)
     if how == "minimum":
         return min(values)
     if how == "maximum":
         return max(values)
+    if how == "range":
+        return max(values) - min(values)
     if how == "duration":
         return fsum(group.at_s[b - 1] - group.at_s[a] for a, b in spans)
     if how == "largest_gap":

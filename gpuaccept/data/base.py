@@ -27,7 +27,9 @@ Decision = Literal["accepted", "accepted with concession", "rejected", "not deci
 Kind = Literal["sampled", "read", "counted", "difference", "rate"]
 Better = Literal["higher", "lower", "neither"]
 SubjectKind = Literal["node", "gpu", "link", "pair"]
-Reduction = Literal["mean", "minimum", "maximum", "difference", "share", "duration", "largest_gap", "ratio_of_thirds"]
+Reduction = Literal[
+    "mean", "minimum", "maximum", "difference", "share", "range", "duration", "largest_gap", "ratio_of_thirds"
+]
 Outcome = Literal["completed", "error", "timed_out", "skipped", "interrupted", "not_reached"]
 Scalar = float | str
 """A sample: a float, or text. Counters are decimal strings, since other readers of JSON lose integers above 2^53."""

@@ -41,6 +41,8 @@ class Fault:
     action: Action
     victim: Callable[[FaultValues], str]
     applies_to: tuple[str, ...] = ()
+    needs_workers: bool = False
+    """Whether it stops or ends the process that measures: nothing to simulate without one."""
 
     @property
     def defaults(self) -> dict[str, FaultValue]:

@@ -57,14 +57,15 @@ def _gpu(world: World, seed: int, place: int, index: int, holds: Holds) -> GpuFa
         return int(world.value(parameter, subject, float(base), 0.0, holds))
 
     serial = f"{model.gpu.serial_prefix}{int(_digest(seed, f'{model.name} serial {place}')[:12], 16) % 10**8:08d}"
+    corrupt = world.value("gpu.inforom_corrupt", subject, False, 0.0, holds)
     return GpuFacts(
         index=index,
         name=text("gpu.name", model.gpu.name),
         uuid=text("gpu.uuid", gpu_uuid(model, seed, place)),
-        serial=text("gpu.serial", serial),
-        board_part_number=text("gpu.board_part_number", model.gpu.board_part_number),
+        serial=None if corrupt else text("gpu.serial", serial),
+        board_part_number=None if corrupt else text("gpu.board_part_number", model.gpu.board_part_number),
         vbios=text("gpu.vbios", model.gpu.vbios),
-        inforom_image=text("gpu.inforom_image", model.gpu.inforom_image),
+        inforom_image=None if corrupt else text("gpu.inforom_image", model.gpu.inforom_image),
         pci_bus_id=pci_bus_id(model, place),
         pci_device_id=text("pci.device_id", model.gpu.pci_device_id),
         pci_subsystem_id=text("pci.subsystem_id", model.gpu.pci_subsystem_id),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import NoReturn
 
@@ -25,6 +26,10 @@ CUDA_CALLS = {
 }
 """The driver's call that fails where the GPU does."""
 
+CRASHED = 139
+"""Exit code of a process that a fault ends, as a shell reports a segmentation fault."""
+GUARDED = {"gpu.lost", "call.hang", "cuda.not_ready", "memory.allocation_fails", "tool.crash"}
+"""Parameters by which a call itself can fail."""
 WIDEST_SPREAD = 2.0
 """Largest `gpu.spread`: beyond it a resistance or a clock might be drawn below zero."""
 
@@ -52,7 +57,9 @@ class Machine:
         self.bodies = [Body(self, place) for place in range(self.model.gpus)]
         self.generation = 0
         """Rises whenever parameters may have changed."""
-        self.guarded = bool(world.names & {"gpu.lost", "call.hang", "cuda.not_ready", "memory.allocation_fails"})
+        self.guarded = bool(
+            world.names & {"gpu.lost", "call.hang", "cuda.not_ready", "memory.allocation_fails", "tool.crash"}
+        )
         self._changes = world.next_change(start_s)
         self._origin = time.monotonic()
 
@@ -149,6 +156,7 @@ class Machine:
                     body.observe(self.time_s)
 
     def _failure(self, place: int, call: str, nvml: str) -> Unavailable | None:
+        self.maybe_crash()
         if self.flag("call.hang", place):
             hang()
         if self.flag("gpu.lost", place):
@@ -164,6 +172,11 @@ class Machine:
         if self.flag("memory.allocation_fails", place):
             return Unavailable("cuMemAlloc", 2, "CUDA_ERROR_OUT_OF_MEMORY")
         return None
+
+    def maybe_crash(self) -> None:
+        """End this process at once, as a driver's fault does; a later one goes on."""
+        if self.start == 0.0 and self.world.value("tool.crash", "node", False, self.time_s, self.holds):
+            os._exit(CRASHED)
 
 
 def hang() -> NoReturn:

@@ -367,6 +367,8 @@ class MockNode(Machine):
         ends: dict[int, int] = {}
         for gpu in gpus:
             ends[gpu] = registers.answering(self.world, self.places[gpu], at, self.holds) if self.guarded else len(at)
+            if self.guarded:
+                self.maybe_crash()
             if self.guarded and self.flag("call.hang", self.places[gpu]):
                 self.pulse(gpu, "sensors")
                 hang()

@@ -26,6 +26,7 @@ PARAMETERS: dict[str, Parameter] = {
     "fabric_manager.version": Parameter(
         "node", "text", "fabric manager version; `unknown` where it can't be asked", True
     ),
+    "tool.crash": Parameter("node", "flag", "the first process that measures dies"),
     # identity
     "gpu.present": _gpu("flag", "whether the GPU is on the bus when the node boots", True),
     "gpu.lost": _gpu("flag", "fallen off the bus: NVML says lost, CUDA launches fail"),
@@ -35,6 +36,7 @@ PARAMETERS: dict[str, Parameter] = {
     "gpu.board_part_number": _gpu("text", "board part number", True),
     "gpu.vbios": _gpu("text", "VBIOS version", True),
     "gpu.inforom_image": _gpu("text", "InfoROM image version", True),
+    "gpu.inforom_corrupt": _gpu("flag", "InfoROM unreadable: no image version, serial and part number", True),
     "gpu.module_id": _gpu("number", "module id (socket on the baseboard)", True),
     "pci.device_id": _gpu("text", "PCI device id, four hexadecimal digits", True),
     "pci.subsystem_id": _gpu("text", "PCI subsystem id, four hexadecimal digits", True),

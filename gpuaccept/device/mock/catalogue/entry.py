@@ -66,11 +66,16 @@ def entry(
     victim: Callable[[FaultValues], str],
     expand: Expand,
     severity: str | None = None,
+    applies_to: tuple[str, ...] = (),
+    needs_workers: bool = False,
 ) -> Entry:
     check, metric = detects.split(".")
-    return Entry(Fault(name, summary, keys, severity, (check, metric), *expected, victim), expand)
+    seen = (check, metric)
+    return Entry(Fault(name, summary, keys, severity, seen, *expected, victim, applies_to, needs_workers), expand)
 
 
 REPLACE: tuple[Result, Cause, Action] = ("fail", "hardware", "replace")
 SETTING: tuple[Result, Cause, Action] = ("fail", "configuration", "correct the setting")
 FACILITY: tuple[Result, Cause, Action] = ("fail", "facility", "call the facility")
+UNPROVEN: tuple[Result, Cause, Action] = ("inconclusive", "configuration", "correct the setting")
+"""A setting that keeps figures from counting: neither a pass nor a case for the supplier."""
