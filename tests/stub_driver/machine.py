@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stub_driver.build import LIBRARIES, build
+from stub_driver.host_tree import furnish, gpu_in_pci
 
 BUSES = ("1b", "43", "52", "61", "9d", "c3", "d1", "df")
 """As in stub.h."""
@@ -105,7 +106,8 @@ def make_machine(root: Path, gpus: int = 8) -> StubMachine:
     for node in (0, 1):
         _write(root / f"sys/devices/system/node/node{node}/cpulist", f"{cpus[0]}-{cpus[-1]}")
     for number, bus in enumerate(BUSES[:gpus]):
-        _pci(root, f"0000:{bus}:00.0", "0x030200", "0x10de", number // 4)
+        gpu_in_pci(root, f"0000:{bus}:00.0", number // 4)
+    furnish(root)
     _pci(root, "0000:05:00.0", "0x068000", "0x10de", 0)  # an NVSwitch is no GPU
     _pci(root, "0000:02:00.0", "0x030000", "0x1a03", 0)  # nor is the server's own display chip
     manager = root / "usr/bin/nv-fabricmanager"
