@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pynvml
@@ -52,7 +52,6 @@ from gpuaccept.device.nvidia.surroundings import host_state
 from gpuaccept.device.nvidia.xids import XidWatch
 from gpuaccept.errors import UsageError
 
-_NOT_YET = "not measured by this version"
 _OLDEST_CUDA = 12080
 """The first driver with every entry point that the CUDA 13 bindings use here (cuEventElapsedTime_v2)."""
 _SYSTEM_NOT_READY = 802
@@ -274,15 +273,9 @@ class NvidiaNode:
         of = self._gpu(gpu)
         if not under_load:
             return pcie(self._nvml, of, self._host.root)
-        with self._busy(gpu):
+        with self._compute.busy(gpu):
             self.wait(_LINK_TRAINS_S)
             return pcie(self._nvml, of, self._host.root)
-
-    @contextmanager
-    def _busy(self, gpu: int) -> Iterator[None]:
-        """Copies to a GPU run as long as this is open."""
-        raise DeviceError("pcie", 0, _NOT_YET, self._gpu(gpu).index)
-        yield
 
     def link_traffic(self, gpu: int) -> tuple[LinkTraffic, ...]:
         return links.link_traffic(self._nvml, self._gpu(gpu))
@@ -320,11 +313,7 @@ class NvidiaNode:
         self, gpus: Sequence[int], seconds: float, interval: float
     ) -> Iterator[dict[int, Sensors | Unavailable]]:
         of = [self._gpu(gpu) for gpu in gpus]
-        return sample_blocks(self._nvml, of, self, seconds, interval, self._iterations)
-
-    def _iterations(self, gpu: int) -> int:
-        """Iterations that the load on a GPU has completed; 0 where none runs."""
-        return 0
+        return sample_blocks(self._nvml, of, self, seconds, interval, self._compute.iterations)
 
     def close(self) -> None:
         if self._closed:
