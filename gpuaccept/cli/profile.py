@@ -1,4 +1,7 @@
-"""`gpuaccept profile`: what is required, where each value came from, and whether it makes sense."""
+"""`gpuaccept profile`: what is required, where each value came from, and whether it makes sense.
+
+What is made from records, `learn` and `fit`, stands in `profile_from_records.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 import click
 
 from gpuaccept.cli.output import emit, format_option, safe
+from gpuaccept.cli.profile_from_records import fit, learn
 
 _checks_option = click.option(
     "--checks",
@@ -145,6 +149,10 @@ def diff(before: str, after: str, output: str) -> None:
             click.echo(safe(f"- {change.path}: {_short(change.before)}"))
     if not changes:
         click.echo("no difference")
+
+
+profile.add_command(learn)
+profile.add_command(fit)
 
 
 def _plain(problem: object) -> dict[str, object]:

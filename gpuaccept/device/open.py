@@ -26,6 +26,7 @@ __all__ = [
     "model",
     "open_node",
     "record_of",
+    "scenarios",
     "simulated",
     "traits",
 ]
@@ -74,8 +75,17 @@ def check_spec(spec: DeviceSpec) -> None:
     load(name, spec.faults, spec.seed)
 
 
-def open_node(spec: DeviceSpec, gpus: tuple[int, ...] | None, pulse: Pulse, start_s: float = 0.0) -> Node:
+def open_node(
+    spec: DeviceSpec,
+    gpus: tuple[int, ...] | None,
+    pulse: Pulse,
+    start_s: float = 0.0,
+    known: tuple[str, ...] = (),
+) -> Node:
     """Open a device for these GPUs (None: all). `start_s` is the virtual time to go on from, on the mock only.
+
+    `known` are the PCI addresses of all GPUs by index, where another process found them: each keeps its index then,
+    and none but `gpus` is opened.
 
     Raises UsageError as `check_spec`, DeviceUnavailable where nothing can be measured.
     """
@@ -83,7 +93,7 @@ def open_node(spec: DeviceSpec, gpus: tuple[int, ...] | None, pulse: Pulse, star
     if name is None:
         from gpuaccept.device.nvidia import open_nvidia
 
-        return open_nvidia(gpus, pulse)
+        return open_nvidia(gpus, pulse, known)
     from gpuaccept.device.mock.node import MockNode
     from gpuaccept.device.mock.scenario import load
     from gpuaccept.device.mock.world import World
@@ -134,6 +144,13 @@ def model(spec: DeviceSpec) -> HardwareModel:
     if name is None:
         raise UsageError("real hardware has no model", "name a simulated one: mock:hgx-b200")
     return load(name, spec.faults, spec.seed).model
+
+
+def scenarios() -> tuple[str, ...]:
+    """Simulated hardware that comes with gpuaccept: what may follow `mock:`."""
+    from gpuaccept.device.mock.scenario import names
+
+    return names()
 
 
 def faults() -> tuple[Fault, ...]:
