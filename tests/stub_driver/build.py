@@ -14,6 +14,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 LIBRARIES = {"libcuda.so.1": "cuda_stub.c", "libnvidia-ml.so.1": "nvml_stub.c"}
+CUBLASLT = "cublaslt/libcublasLt.so.13"
+"""In a folder of its own: most nodes have none."""
 KERNELS = tuple(REPOSITORY / "checks" / "kernels" / f"{name}.cu" for name in ("stream", "memtest", "soak"))
 _KERNEL = re.compile(
     r"(?:__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?|^KERNEL )(?!__)(\w+)\s*\(", re.MULTILINE
@@ -36,10 +38,11 @@ def build() -> Path:
 
 
 def _compile(out: Path) -> None:
-    for name, source in LIBRARIES.items():
+    (out / CUBLASLT).parent.mkdir()
+    for name, source in (*LIBRARIES.items(), (CUBLASLT, "cublaslt_stub.c")):
         _run(
-            *("gcc", "-std=gnu11", "-O1", "-g", "-shared", "-fPIC", "-Wall", "-Werror", "-Wno-unused-function"),
-            *(f"-I{_wheel_headers()}", f"-Wl,-soname,{name}", HERE / source, "-o", out / name, "-ldl"),
+            *("gcc", "-std=gnu11", "-O2", "-g", "-shared", "-fPIC", "-Wall", "-Werror", "-Wno-unused-function"),
+            *(f"-I{_wheel_headers()}", f"-Wl,-soname,{Path(name).name}", HERE / source, "-o", out / name, "-ldl"),
         )
     lines = ['#include "cuda_shim.h"']
     for source in KERNELS:

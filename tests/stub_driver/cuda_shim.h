@@ -20,17 +20,20 @@ static dim3 blockDim, gridDim;
 #define __device__
 #define __restrict__
 #define __forceinline__ inline
+#define __noinline__
 #define __launch_bounds__(...)
 
 static int __float2int_rn(float x) { return (int)std::nearbyint(x); }
 template <class T, class U> T atomicAdd(T *p, U v) { T old = *p; *p = old + (T)v; return old; }
 
 namespace stub {
-using Kernel = std::function<void(void **)>;
+struct Kernel { std::function<void(void **)> call; unsigned arguments, pointers; };   // bit n: argument n is a pointer
 inline std::map<std::string, Kernel> &kernels() { static std::map<std::string, Kernel> k; return k; }
 struct Register {
     template <class... A> Register(const char *name, void (*f)(A...)) {
-        kernels()[name] = [f](void **a) { call(f, a, std::index_sequence_for<A...>{}); };
+        unsigned pointers = 0, n = 0;
+        ((pointers |= std::is_pointer<A>::value ? 1u << n : 0u, ++n), ...);
+        kernels()[name] = {[f](void **a) { call(f, a, std::index_sequence_for<A...>{}); }, n, pointers};
     }
     template <class... A, size_t... I> static void call(void (*f)(A...), void **a, std::index_sequence<I...>) {
         f(*static_cast<std::remove_cv_t<A> *>(a[I])...);
@@ -42,8 +45,15 @@ struct Register {
 extern "C" __attribute__((visibility("default"))) int stub_kernel_known(const char *name) {
     return stub::kernels().count(name) > 0;
 }
+extern "C" __attribute__((visibility("default"))) unsigned stub_kernel_arguments(const char *name,
+                                                                              unsigned *pointers) {
+    *pointers = stub::kernels().at(name).pointers;
+    return stub::kernels().at(name).arguments;
+}
+// Block `odd_block` (-1: none) works with `odd` arguments.
 extern "C" __attribute__((visibility("default"))) void stub_kernel_run(const char *name, const unsigned g[3],
-                                                                      const unsigned b[3], void **args) {
+                                                                      const unsigned b[3], void **args, void **odd,
+                                                                      long odd_block) {
     static std::mutex one_at_a_time;                 // the built-ins are globals
     std::lock_guard<std::mutex> lock(one_at_a_time);
     const stub::Kernel &kernel = stub::kernels().at(name);
@@ -51,8 +61,10 @@ extern "C" __attribute__((visibility("default"))) void stub_kernel_run(const cha
     blockDim = {b[0], b[1], b[2]};
     for (blockIdx.z = 0; blockIdx.z < g[2]; blockIdx.z++)
         for (blockIdx.y = 0; blockIdx.y < g[1]; blockIdx.y++)
-            for (blockIdx.x = 0; blockIdx.x < g[0]; blockIdx.x++)
+            for (blockIdx.x = 0; blockIdx.x < g[0]; blockIdx.x++) {
+                void **arguments = (long)blockIdx.x == odd_block ? odd : args;
                 for (threadIdx.z = 0; threadIdx.z < b[2]; threadIdx.z++)
                     for (threadIdx.y = 0; threadIdx.y < b[1]; threadIdx.y++)
-                        for (threadIdx.x = 0; threadIdx.x < b[0]; threadIdx.x++) kernel(args);
+                        for (threadIdx.x = 0; threadIdx.x < b[0]; threadIdx.x++) kernel.call(arguments);
+            }
 }

@@ -1,9 +1,7 @@
 /* A CUDA driver over host memory: the entry points that gpuaccept and NVRTC call, and no other.
  * Everything is done when its call returns; events carry host time. Values and faults: see stub.h. */
-#include "stub.h"
-#include <cuda.h>
+#include "cuda_memory.h"
 #include <elf.h>
-#include <stdint.h>
 #include <time.h>
 
 #define API __attribute__((visibility("default"))) CUresult
@@ -11,74 +9,17 @@
 #define ENTER_NODE() do { int e_ = enter(__func__, 0); if (e_) return (CUresult)e_; } while (0)
 #define ENTER_GPU(gpu) do { int e_ = enter(__func__, gpu); if (!e_) e_ = lost(gpu); if (e_) return (CUresult)e_; } while (0)
 #define ENTER() ENTER_GPU(HERE)              /* on the GPU of the current context */
-#define MAX_ALLOCATIONS 4096
-#define SMALL 256                                /* bytes: a copy of no more than these is never spoilt */
 
 typedef struct { int gpu; } Context;
 typedef struct { struct timespec at; int recorded; } Event;
 typedef struct { char name[256]; } Kernel;
-typedef struct { char *base; size_t size; int gpu; int host; } Allocation;
 
 static Context contexts[MAX_GPUS];
 static __thread Context *current;
-static Allocation allocations[MAX_ALLOCATIONS];
-static long copies;
+static char can_reach[MAX_GPUS][MAX_GPUS];       /* [of][on]: peer access that was enabled */
 
-static int lost(int gpu) { return num(gpu, "lost", 0) ? CUDA_ERROR_LAUNCH_FAILED : 0; }
-static size_t capacity(int gpu) { return (size_t)num(gpu, "memory_mb", 256) << 20; }
-
-static size_t used(int gpu) {
-    size_t n = 0;
-    for (int i = 0; i < MAX_ALLOCATIONS; i++)
-        if (allocations[i].base && !allocations[i].host && allocations[i].gpu == gpu) n += allocations[i].size;
-    return n;
-}
-
-static CUresult allocate(void *out, size_t size, int gpu, int host) {
-    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
-    if (!size) return CUDA_ERROR_INVALID_VALUE;
-    if (!host && used(gpu) + size > capacity(gpu)) return CUDA_ERROR_OUT_OF_MEMORY;
-    for (int i = 0; i < MAX_ALLOCATIONS; i++)
-        if (!allocations[i].base) {
-            char *p = aligned_alloc(512, (size + 511) & ~(size_t)511);
-            if (!p) return CUDA_ERROR_OUT_OF_MEMORY;
-            memset(p, 0xA5, size);               /* device memory is never zero by luck */
-            allocations[i] = (Allocation){p, size, gpu, host};
-            *(void **)out = p;
-            return CUDA_SUCCESS;
-        }
-    return CUDA_ERROR_OUT_OF_MEMORY;
-}
-
-static CUresult release(void *p, int host) {
-    for (int i = 0; i < MAX_ALLOCATIONS; i++)
-        if (allocations[i].base && allocations[i].base == p && allocations[i].host == host) {
-            allocations[i].base = NULL;
-            free(p);
-            return CUDA_SUCCESS;
-        }
-    return CUDA_ERROR_INVALID_VALUE;
-}
-
-/* Whether all `n` bytes at `p` lie in one allocation of that kind: an overrun is refused. */
-static int owned(const void *p, size_t n, int host) {
-    for (int i = 0; i < MAX_ALLOCATIONS; i++) {
-        Allocation *a = &allocations[i];
-        if (a->base && a->host == host && (char *)p >= a->base && (char *)p + n <= a->base + a->size) return 1;
-    }
-    return 0;
-}
-
-static CUresult copy(void *to, int to_host, const void *from, int from_host, size_t n) {
-    char how[32];
-    if ((!to_host && !owned(to, n, 0)) || (!from_host && !owned(from, n, 0))) return CUDA_ERROR_INVALID_VALUE;
-    text(how, sizeof how, HERE, "copy", "");
-    if (n > SMALL) copies++;
-    if (n > SMALL && copies > num(HERE, "copy_limit", copies)) return CUDA_SUCCESS;
-    if (n <= SMALL || !how[0]) memmove(to, from, n);
-    else if (!strcmp(how, "displaced")) memmove(to, (const char *)from + SMALL, n - SMALL);
-    return CUDA_SUCCESS;
-}
+/* `lost=1` answers 719 as a GPU that failed does; any other number is the code itself. */
+static int lost(int gpu) { int code = (int)num(gpu, "lost", 0); return code == 1 ? CUDA_ERROR_LAUNCH_FAILED : code; }
 
 /* ---- entry and errors ---- */
 
@@ -116,8 +57,9 @@ API cuDeviceGetAttribute(int *v, CUdevice_attribute a, CUdevice d) {
     char key[64];
     long long known = 0;
     ENTER_GPU(d);
-    switch ((int)a) {                            /* of a B200: compute capability 10.0, 148 SMs */
+    switch ((int)a) {                            /* of a B200: compute capability 10.0, 148 SMs, 126 MiB L2 */
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: known = 148; break;
+    case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE: known = 126 << 20; break;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: known = 10; break;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: known = 0; break;
     default: return CUDA_ERROR_INVALID_VALUE;
@@ -146,20 +88,75 @@ API cuEventElapsedTime_v2(float *ms, CUevent a, CUevent b) {
     return 0;
 }
 
+/* Everything is done at once here, so that no event is ever pending; `fault.cuEventQuery=600` says otherwise. */
+API cuEventQuery(CUevent e) { ENTER(); return ((Event *)e)->recorded ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE; }
+
 /* ---- memory ---- */
 
-API cuMemAlloc_v2(CUdeviceptr *p, size_t n) { ENTER(); return allocate(p, n, HERE, 0); }
+API cuMemGetInfo_v2(size_t *free, size_t *total) {
+    ENTER();
+    *total = capacity(HERE);
+    *free = *total - used(HERE);
+    return 0;
+}
+API cuMemAlloc_v2(CUdeviceptr *p, size_t n) { ENTER(); return current ? allocate(p, n, HERE, 0) : CUDA_ERROR_INVALID_CONTEXT; }
 API cuMemFree_v2(CUdeviceptr p) { ENTER(); return release((void *)p, 0); }
-API cuMemHostAlloc(void **p, size_t n, unsigned flags) { ENTER(); return allocate(p, n, HERE, 1); }
+API cuMemHostAlloc(void **p, size_t n, unsigned flags) { ENTER(); return current ? allocate(p, n, HERE, 1) : CUDA_ERROR_INVALID_CONTEXT; }
 API cuMemFreeHost(void *p) { ENTER(); return release(p, 1); }
-API cuMemcpyHtoDAsync_v2(CUdeviceptr d, const void *s, size_t n, CUstream st) { ENTER(); return copy((void *)d, 0, s, 1, n); }
-API cuMemcpyDtoHAsync_v2(void *d, CUdeviceptr s, size_t n, CUstream st) { ENTER(); return copy(d, 1, (void *)s, 0, n); }
-API cuMemcpyDtoDAsync_v2(CUdeviceptr d, CUdeviceptr s, size_t n, CUstream st) { ENTER(); return copy((void *)d, 0, (void *)s, 0, n); }
+API cuMemcpyHtoDAsync_v2(CUdeviceptr d, const void *s, size_t n, CUstream st) { ENTER(); copied(HERE); return copy(HERE, (void *)d, 0, s, 1, n); }
+API cuMemcpyDtoHAsync_v2(void *d, CUdeviceptr s, size_t n, CUstream st) { ENTER(); copied(HERE); return copy(HERE, d, 1, (void *)s, 0, n); }
+API cuMemcpyDtoDAsync_v2(CUdeviceptr d, CUdeviceptr s, size_t n, CUstream st) { ENTER(); return copy(HERE, (void *)d, 0, (void *)s, 0, n); }
 API cuMemsetD32Async(CUdeviceptr d, unsigned v, size_t n, CUstream st) {
     ENTER();
     if (!owned((void *)d, n * 4, 0)) return CUDA_ERROR_INVALID_VALUE;
     for (size_t i = 0; i < n; i++) ((unsigned *)d)[i] = v;
     return 0;
+}
+
+API cuMemAddressReserve(CUdeviceptr *p, size_t n, size_t alignment, CUdeviceptr hint, unsigned long long flags) {
+    ENTER();
+    if (!n || n % (2 << 20)) return CUDA_ERROR_INVALID_VALUE;
+    void *at = mmap(NULL, n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) return CUDA_ERROR_OUT_OF_MEMORY;
+    *p = (CUdeviceptr)at;
+    return 0;
+}
+API cuMemAddressFree(CUdeviceptr p, size_t n) { ENTER(); return munmap((void *)p, n) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS; }
+API cuMemCreate(CUmemGenericAllocationHandle *h, size_t n, const CUmemAllocationProp *prop, unsigned long long flags) {
+    ENTER();
+    if (prop->type != CU_MEM_ALLOCATION_TYPE_PINNED || prop->location.type != CU_MEM_LOCATION_TYPE_DEVICE) return CUDA_ERROR_INVALID_VALUE;
+    return create(h, n, prop->location.id);
+}
+API cuMemMap(CUdeviceptr p, size_t n, size_t offset, CUmemGenericAllocationHandle h, unsigned long long flags) { ENTER(); return map((char *)p, n, h); }
+API cuMemRelease(CUmemGenericAllocationHandle h) { ENTER(); return let_go(h); }
+API cuMemUnmap(CUdeviceptr p, size_t n) { ENTER(); return unmap((char *)p, n); }
+API cuMemSetAccess(CUdeviceptr p, size_t n, const CUmemAccessDesc *access, size_t count) {
+    ENTER();
+    if (count != 1 || access->flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE) return CUDA_ERROR_INVALID_VALUE;
+    return make_accessible((char *)p, n, access->location.id);
+}
+
+/* ---- between GPUs ---- */
+
+API cuDeviceCanAccessPeer(int *can, CUdevice of, CUdevice on) { ENTER_GPU(of); *can = of != on && num(of, "can_access", 1); return 0; }
+API cuCtxEnablePeerAccess(CUcontext peer, unsigned flags) {
+    ENTER();
+    int on = ((Context *)peer)->gpu;
+    if (HERE == on || !num(HERE, "can_access", 1)) return CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
+    if (can_reach[HERE][on]) return CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED;
+    can_reach[HERE][on] = 1;
+    return 0;
+}
+/* Without peer access a driver carries the data through the host, and says nothing: the log does. */
+API cuMemcpyPeerAsync(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context, size_t n, CUstream s) {
+    ENTER();
+    int a = ((Context *)to_context)->gpu, b = ((Context *)from_context)->gpu;
+    Allocation *at = find((void *)to, n), *of = find((void *)from, n);
+    if (!at || !of || at->gpu != a || of->gpu != b) return CUDA_ERROR_INVALID_VALUE;
+    if (!can_reach[a][b] || !can_reach[b][a]) stub_log("staged", __func__);
+    CUresult done = copy(HERE, (void *)to, 0, (void *)from, 0, n);
+    spoil_peer(HERE, (char *)to, (char *)from, n);
+    return done;
 }
 
 /* ---- code: names are looked up in the host build of the same .cu files ---- */
@@ -196,19 +193,55 @@ API cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name) {
     return CUDA_SUCCESS;
 }
 
+API cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, int threads, size_t shared) { ENTER(); *blocks = 2; return 0; }
+
 static void flip_a_bit(const char *kernel) {
     char key[300], b[64];
     long index, byte, bit;
     snprintf(key, sizeof key, "flip.%s", kernel);
     if (sscanf(text(b, sizeof b, HERE, key, ""), "%ld.%ld.%ld", &index, &byte, &bit) != 3) return;
-    for (int i = 0; i < MAX_ALLOCATIONS; i++)
-        if (allocations[i].base && !allocations[i].host && !index--) { allocations[i].base[byte] ^= (char)(1 << bit); return; }
+    for (int i = 0; i < MAX_ALLOCATIONS; i++) {
+        Allocation *a = &allocations[i];
+        if (a->base && !a->host && a->gpu == HERE && !index--) { a->base[byte] ^= (char)(1 << bit); return; }
+    }
 }
+
+/* Pointers of a launch must be this GPU's memory, the host's pinned memory, or that of a peer it may reach. */
+static int reachable(unsigned pointers, void **args) {
+    for (int i = 0; i < 32; i++) {
+        Allocation *a = pointers >> i & 1 ? find(*(void **)args[i], 1) : NULL;
+        if (!(pointers >> i & 1)) continue;
+        if (!a || (!a->host && a->gpu != HERE && !can_reach[HERE][a->gpu])) return 0;
+    }
+    return 1;
+}
+
+/* `odd.KERNEL=ARGUMENT.XOR.BLOCK`: that block works with another value of a 32-bit argument, as a broken SM might. */
+static long odd_arguments(const char *kernel, unsigned arguments, void **args, void **odd, unsigned *value) {
+    char key[300], b[64];
+    long block;
+    unsigned argument, xor;
+    snprintf(key, sizeof key, "odd.%s", kernel);
+    if (sscanf(text(b, sizeof b, HERE, key, ""), "%u.%u.%ld", &argument, &xor, &block) != 3) return -1;
+    memcpy(odd, args, arguments * sizeof *odd);
+    *value = *(unsigned *)args[argument] ^ xor;
+    odd[argument] = value;
+    return block;
+}
+
 API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, CUstream s, void **args, void **extra) {
-    void (*run)(const char *, const unsigned *, const unsigned *, void **) = host_function("stub_kernel_run");
+    void (*run)(const char *, const unsigned *, const unsigned *, void **, void **, long) = host_function("stub_kernel_run");
+    unsigned (*arguments)(const char *, unsigned *) = host_function("stub_kernel_arguments");
+    const char *name = ((Kernel *)f)->name;
+    void *odd[32];
+    unsigned value, pointers, count = arguments(name, &pointers);
     ENTER();
     if (!gx || !gy || !gz || !bx || !by || !bz || bx * by * bz > 1024) return CUDA_ERROR_INVALID_VALUE;
-    run(((Kernel *)f)->name, (unsigned[]){gx, gy, gz}, (unsigned[]){bx, by, bz}, args);
-    flip_a_bit(((Kernel *)f)->name);
+    if (!reachable(pointers, args)) return CUDA_ERROR_ILLEGAL_ADDRESS;
+    long block = odd_arguments(name, count, args, odd, &value);
+    run(name, (unsigned[]){gx, gy, gz}, (unsigned[]){bx, by, bz}, args, odd, block);
+    flip_a_bit(name);
+    stick(HERE);
+    if (!strcmp(name, "bw_copy")) spoil_peer(HERE, *(char **)args[1], *(char **)args[0], 4096);
     return CUDA_SUCCESS;
 }

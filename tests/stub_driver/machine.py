@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stub_driver.build import LIBRARIES, build
+from stub_driver.build import CUBLASLT, LIBRARIES, build
 from stub_driver.host_tree import furnish, gpu_in_pci
 
 BUSES = ("1b", "43", "52", "61", "9d", "c3", "d1", "df")
@@ -21,10 +21,12 @@ _ASK = """
 import sys, msgspec
 from gpuaccept.errors import DeviceError, GpuacceptError
 from gpuaccept.check import Pattern
-from gpuaccept.device.nvidia import host_copies, open_nvidia, soak_gemm, soak_mma, timing
+from gpuaccept.device.nvidia import host_copies, load, open_nvidia, soak_gemm, soak_mma, timing
 timing.WARM_MAXIMUM_S = 0.1  # host memory does not warm up
 host_copies.BUSY_S = 0.05
+load.AHEAD_S = 0.05  # a launch is done before it returns
 soak_gemm.SIZE = 128
+soak_mma.STEPS = 2000
 MIB = 1 << 20
 calls = []
 def answer(question):
@@ -49,6 +51,8 @@ class StubMachine:
 
     root: Path
     libraries: Path
+    cublaslt: bool = False
+    """Whether cuBLASLt is installed here."""
 
     def set(self, *lines: str) -> None:
         """Replace the state file: `key=value` lines of stub.h."""
@@ -68,13 +72,17 @@ class StubMachine:
         """For a child process that is to use this machine."""
         return {
             **os.environ,
-            "LD_LIBRARY_PATH": str(self.libraries),
+            "LD_LIBRARY_PATH": ":".join(str(folder) for folder in self._library_folders),
             "STUB_KERNELS": str(self.libraries / "libkernels.so"),
             "STUB_STATE": str(self.state),
             "STUB_LOG": str(self.log),
             "GPUACCEPT_STUB_ROOT": str(self.root),
             "XDG_STATE_HOME": str(self.root / "home"),
         }
+
+    @property
+    def _library_folders(self) -> list[Path]:
+        return [self.libraries, *([(self.libraries / CUBLASLT).parent] if self.cublaslt else [])]
 
     def load_here(self) -> None:
         """Make this the driver of the calling process, for good: a driver library is found by its name once loaded."""

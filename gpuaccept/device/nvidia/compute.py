@@ -126,12 +126,12 @@ class Compute:
     # --- load ------------------------------------------------------------------------------------------------------
 
     def load_begin(self, gpu: int, seed: int) -> None:
-        """cuBLASLt where it is installed, since it alone reaches the power limit on every GPU; else our own kernel."""
+        """cuBLASLt where it is installed, since it alone reaches the power limit on every GPU; else our own kernel. The
+        result says which."""
         context = self._context(gpu)
         if gpu in self._loads:
             raise DeviceError("load_begin", _INVALID_VALUE, "a load runs already", gpu)
-        soak: Soak = GemmSoak(context, seed) if library() else MmaSoak(context, seed)
-        self._loads[gpu] = Load(context, soak)
+        self._loads[gpu] = Load(context, _soak(context, seed))
 
     def load_end(self, gpu: int) -> LoadResult:
         self._find(gpu)
@@ -169,6 +169,16 @@ class Compute:
         if gpu not in self._contexts:
             self._contexts[gpu] = Context(self._cuda, found, self._host, self._pulse)
         return self._contexts[gpu]
+
+
+def _soak(context: Context, seed: int) -> Soak:
+    if library():
+        try:
+            return GemmSoak(context, seed)
+        except DeviceError as error:
+            if not error.call.startswith("cublasLt"):  # the GPU's failure, not one of a library that does not fit it
+                raise
+    return MmaSoak(context, seed)
 
 
 def _attempt(action: Callable[[], T]) -> T | Unavailable:

@@ -2,7 +2,8 @@
 
 No thread feeds it. `Node.wait`, and with it `Node.sensors`, tops the queue up every `FEED_S`: so each driver call is
 made, announced and watched where all others are, and a GPU that hangs shows as silence, which the heartbeat of a
-feeding thread would hide. The queue holds `AHEAD_S` of work: more than reading sensors takes, and the load ends within that time.
+feeding thread would hide. The queue holds `AHEAD_S` of work: more than reading sensors takes, and the load ends within
+that time.
 """
 
 from __future__ import annotations

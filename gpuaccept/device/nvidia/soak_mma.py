@@ -9,15 +9,14 @@ from contextlib import suppress
 from gpuaccept.check import DeviceError
 from gpuaccept.device.nvidia.context import POINTER, U32, U64, Context, u32
 from gpuaccept.device.nvidia.kernels import BLOCK
-from gpuaccept.device.nvidia.load import ITERATION_S
 from gpuaccept.device.nvidia.soak_reference import signature
 from gpuaccept.device.nvidia.timing import Lane, timed
 
 OPERANDS = 16
 """Sets of operands that iterations use in turn: wires toggle differently with each."""
-_TRIAL_STEPS = 2000
-_MOST_STEPS = 100_000
-"""Beyond that sums leave the integers that fp32 holds (soak.cu)."""
+STEPS = 100_000
+"""Of a launch: the most whose sums stay within the integers that fp32 holds (soak.cu). By the instruction rates some 10
+to 30 ms. The same everywhere, since the result depends on it."""
 _MASK = 15
 """A block copies 8 KiB every 16 steps: by the instruction rates some third of the memory bandwidth of H100 and B200, to
 be tuned on a card."""
@@ -40,12 +39,12 @@ class MmaSoak:
         context.enter()
         context.kernels.load("soak.cu")
         try:
-            self._begin()
+            self._begin(seed)
         except DeviceError:
             self.close()
             raise
 
-    def _begin(self) -> None:
+    def _begin(self, seed: int) -> None:
         context = self._context
         kinds = context.cuda.driver.CUdevice_attribute
         sms = context.attribute(kinds.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
@@ -55,16 +54,15 @@ class MmaSoak:
         self._signature = self._take(8)
         self._tally = self._take(_TALLY)
         context.call("cuMemsetD32Async", self._tally, 0, _TALLY // 4, context.stream.handle)
-        self._set_steps(_TRIAL_STEPS, 1)
+        self._operands = [(value, signature(value, STEPS)) for value in map(u32, range(seed, seed + OPERANDS))]
+        results = b"".join(result.to_bytes(8, "little") for _, result in self._operands)
+        self.digest = hashlib.sha256(results).hexdigest()
         trial = Lane(context, context.stream, lambda: self.queue(0), 1)
         for _ in range(2):  # the first is slower
             timed([trial])
             if trial.error:
                 raise trial.error
-        steps = int(_TRIAL_STEPS * ITERATION_S / (trial.elapsed_ns / 1e9)) // 2 * 2
-        steps = min(_MOST_STEPS, max(2, steps))
-        self.iteration_s = trial.elapsed_ns / 1e9 * steps / _TRIAL_STEPS
-        self._set_steps(steps, OPERANDS)
+        self.iteration_s = trial.elapsed_ns / 1e9
 
     def _prepare_memory(self) -> None:
         """Two buffers of the same contents: what the load copies over the second may change nothing in it."""
@@ -74,12 +72,6 @@ class MmaSoak:
         self._from, self._to = self._take(self._size), self._take(self._size)
         for buffer in (self._from, self._to):
             context.fill(buffer, context.blocks(self._size), self._seed)
-
-    def _set_steps(self, steps: int, sets: int) -> None:
-        seeds = [u32(self._seed + number) for number in range(sets)]
-        self._steps, self._operands = steps, [(seed, signature(seed, steps)) for seed in seeds]
-        results = b"".join(result.to_bytes(8, "little") for _, result in self._operands)
-        self.digest = hashlib.sha256(results).hexdigest()
 
     def _take(self, size: int) -> int:
         memory = int(self._context.call("cuMemAlloc", size))
@@ -94,7 +86,7 @@ class MmaSoak:
             "soak_mma",
             self._blocks,
             (seed, U32),
-            (self._steps, U32),
+            (STEPS, U32),
             (expected, U64),
             (_MASK, U32),
             (self._from, POINTER),
