@@ -169,6 +169,8 @@ def _fields(kind: type[msgspec.Struct]) -> Iterator[tuple[str, str, str]]:
 
 
 def _default(field: inspect.Field) -> str:
+    if field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT:
+        return "left out"
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     if value is None:
         return "none"

@@ -41,7 +41,9 @@ from gpuaccept.data.judgement import Look as Look
 from gpuaccept.data.judgement import Part as Part
 from gpuaccept.data.judgement import Verdict as Verdict
 from gpuaccept.data.node import GpuFacts as GpuFacts
+from gpuaccept.data.node import KernelCode as KernelCode
 from gpuaccept.data.node import NodeFacts as NodeFacts
+from gpuaccept.data.node import Platform as Platform
 from gpuaccept.data.node import Simulated as Simulated
 from gpuaccept.data.profile import STARS_LIMIT as STARS_LIMIT
 from gpuaccept.data.profile import Cohort as Cohort

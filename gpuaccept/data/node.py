@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
 
 from gpuaccept.data.base import Value
+
+
+class Platform(Value, frozen=True, kw_only=True):
+    """Where a GPU sits in its rack, as NVML's platform information has it: serial of the chassis, slot, tray."""
+
+    chassis_serial: str
+    slot: int
+    tray: int
 
 
 class GpuFacts(Value, frozen=True, kw_only=True):
@@ -24,6 +34,17 @@ class GpuFacts(Value, frozen=True, kw_only=True):
     memory_total_bytes: int
     sm_count: int | None = None
     compute_capability: str | None = None
+    platform: Platform | UnsetType = UNSET
+    """Left out where NVML does not tell, as of most HGX nodes."""
+
+
+class KernelCode(Value, frozen=True, kw_only=True):
+    """Code that runs on the GPUs: which kernel file, for which architecture, its CUBIN's digest, and who made it."""
+
+    file: str
+    architecture: str
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    made: Literal["shipped", "nvrtc"]
 
 
 class NodeFacts(Value, frozen=True, kw_only=True):
@@ -43,6 +64,8 @@ class NodeFacts(Value, frozen=True, kw_only=True):
     gpu_count_nvml: int
     gpu_count_cuda: int
     gpus: tuple[GpuFacts, ...]
+    kernels: tuple[KernelCode, ...] | UnsetType = UNSET
+    """Left out, not empty, where no code of ours runs (simulated) and in older records: their bytes stay the same."""
 
 
 class Simulated(Value, frozen=True, kw_only=True, omit_defaults=True):

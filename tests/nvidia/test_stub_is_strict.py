@@ -49,7 +49,7 @@ code(driver.cuMemAlloc(1 << 40))
 def test_code_for_another_gpu_and_code_that_is_none(machine: StubMachine) -> None:
     script = """
 context()
-from gpuaccept.device.nvidia.kernels import compile_cubin
+from gpuaccept.device.nvidia.cubins import compile_cubin
 code(driver.cuModuleLoadData(compile_cubin("stream.cu", "sm_100")))
 code(driver.cuModuleLoadData(compile_cubin("stream.cu", "sm_90")))
 code(driver.cuModuleLoadData(compile_cubin("stream.cu", "sm_103")))
@@ -61,7 +61,7 @@ code(driver.cuModuleLoadData(b"not code".ljust(64)))
 def test_launches_that_no_gpu_takes_and_kernels_that_are_not_there(machine: StubMachine) -> None:
     script = """
 context()
-from gpuaccept.device.nvidia.kernels import compile_cubin
+from gpuaccept.device.nvidia.cubins import compile_cubin
 module = driver.cuModuleLoadData(compile_cubin("stream.cu", "sm_100"))[1]
 code(driver.cuModuleGetFunction(module, b"no_such_kernel"))
 kernel = driver.cuModuleGetFunction(module, b"hold")[1]

@@ -1,14 +1,15 @@
-"""Compiles checks/kernels/*.cu by NVRTC for the GPU at hand, once a process, and finds the kernels in the result."""
+"""The kernels of checks/kernels, loaded into one GPU's context."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
-from gpuaccept.bundled import bundled
 from gpuaccept.check import DeviceError
+from gpuaccept.data import KernelCode
 from gpuaccept.device.nvidia.calls import Cuda
+from gpuaccept.device.nvidia.cubins import code_for, is_shipped
 
 BLOCK = 256
 """Threads a block of every kernel that covers a buffer: their launch bound."""
@@ -23,12 +24,15 @@ KERNELS: dict[str, tuple[str, ...]] = {
     "soak.cu": ("soak_mma",),
 }
 """The kernels that are used, by their file in checks/kernels."""
-_HEADER = "common.cuh"
+_NOT_TAKEN = frozenset({200, 209, 218, 222})
+"""CUDA_ERROR_INVALID_IMAGE, NO_BINARY_FOR_GPU, INVALID_PTX, UNSUPPORTED_PTX_VERSION: code that a driver can't read."""
 
 
 class Kernels:
-    """The kernels of checks/kernels in one GPU's context. A file is loaded when it is first asked for, and never while a
-    stream is held: loading code waits for everything that runs."""
+    """The kernels of checks/kernels in one GPU's context.
+
+    A file is loaded when it is first asked for, and never while a stream is held: loading waits for all that runs.
+    """
 
     def __init__(self, cuda: Cuda, gpu: int, architecture: str, announce: Callable[[int | None, str], None]) -> None:
         self._cuda, self._gpu, self._architecture, self._announce = cuda, gpu, architecture, announce
@@ -39,12 +43,16 @@ class Kernels:
         """Make the functions of a file available, with the context current."""
         if file in self._modules:
             return
-        self._announce(self._gpu, "nvrtcCompileProgram")
+        if not is_shipped(file, self._architecture):
+            self._announce(self._gpu, "nvrtcCompileProgram")
         try:
-            cubin = compile_cubin(file, self._architecture)
+            code = code_for(file, self._architecture)
+            module = self._cuda.call(self._gpu, "cuModuleLoadData", code.cubin)
         except DeviceError as error:
-            raise DeviceError(error.call, error.code, error.name, self._gpu) from None
-        module = self._cuda.call(self._gpu, "cuModuleLoadData", cubin)
+            name = error.name
+            if error.call == "cuModuleLoadData" and error.code in _NOT_TAKEN:
+                name += f": the driver does not load {file} for {code.facts.architecture}; driver 580 or newer does"
+            raise DeviceError(error.call, error.code, name, self._gpu) from None
         self._modules[file] = module
         for name in KERNELS[file]:
             self.functions[name] = self._cuda.call(self._gpu, "cuModuleGetFunction", module, name.encode())
@@ -55,38 +63,15 @@ class Kernels:
             self._cuda.call(self._gpu, "cuModuleUnload", self._modules.popitem()[1])
 
 
-@functools.cache
-def compile_cubin(source: str, architecture: str) -> bytes:
-    """The CUBIN of a kernel file for `sm_NN`. Raises DeviceError with the compiler's words, or if NVRTC is absent."""
-    try:
-        from cuda.bindings import nvrtc
-
-        return _compile(nvrtc, source, architecture)
-    except (ImportError, RuntimeError):
-        raise DeviceError("nvrtcCreateProgram", 0, "NVRTC is not installed: pip install 'gpuaccept[nvrtc]'") from None
-
-
-def _compile(nvrtc: Any, source: str, architecture: str) -> bytes:
-    folder = bundled("checks") / "kernels"
-    code, header = (folder / source).read_bytes(), (folder / _HEADER).read_bytes()
-
-    def checked(call: str, result: tuple[Any, ...]) -> Any:
-        if result[0] != 0:
-            raise DeviceError(call, int(result[0]), result[0].name)
-        return result[1] if len(result) > 1 else None
-
-    program = checked(
-        "nvrtcCreateProgram",
-        nvrtc.nvrtcCreateProgram(code, source.encode(), 1, [header], [_HEADER.encode()]),
-    )
-    options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17"]
-    outcome = nvrtc.nvrtcCompileProgram(program, len(options), options)
-    if outcome[0] != 0:
-        log = bytearray(checked("nvrtcGetProgramLogSize", nvrtc.nvrtcGetProgramLogSize(program)))
-        nvrtc.nvrtcGetProgramLog(program, log)
-        first = bytes(log).decode("utf-8", "replace").strip("\0\n ").split("\n", 1)[0][:200]
-        raise DeviceError("nvrtcCompileProgram", int(outcome[0]), f"{outcome[0].name} for {architecture}: {first}")
-    cubin = bytearray(checked("nvrtcGetCUBINSize", nvrtc.nvrtcGetCUBINSize(program)))
-    checked("nvrtcGetCUBIN", nvrtc.nvrtcGetCUBIN(program, cubin))
-    nvrtc.nvrtcDestroyProgram(program)
-    return bytes(cubin)
+def kernel_facts(
+    compute_capabilities: Iterable[str | None], announce: Callable[[int | None, str], None]
+) -> tuple[KernelCode, ...]:
+    """The code that runs on GPUs of these compute capabilities (`10.0`). What can't be had is not in it."""
+    facts = []
+    for architecture in sorted({f"sm_{each.replace('.', '')}" for each in compute_capabilities if each}):
+        for file in KERNELS:
+            if not is_shipped(file, architecture):
+                announce(None, "nvrtcCompileProgram")
+            with suppress(DeviceError):
+                facts.append(code_for(file, architecture).facts)
+    return tuple(dict.fromkeys(facts))

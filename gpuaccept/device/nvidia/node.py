@@ -43,6 +43,7 @@ from gpuaccept.device.nvidia.calls import Cuda, Nvml
 from gpuaccept.device.nvidia.compute import Compute
 from gpuaccept.device.nvidia.discovery import Gpu, find_gpus
 from gpuaccept.device.nvidia.host import Host
+from gpuaccept.device.nvidia.kernels import kernel_facts
 from gpuaccept.device.nvidia.loaded import is_stub
 from gpuaccept.device.nvidia.pcie import pcie
 from gpuaccept.device.nvidia.processes import compute_processes
@@ -64,15 +65,18 @@ _STUB_ROOT = "GPUACCEPT_STUB_ROOT"
 """Where /sys and /proc of the tests' machine lie. Read on the stub driver only, never on a real one."""
 
 
-def open_node(gpus: tuple[int, ...] | None, pulse: Pulse) -> NvidiaNode:
-    """Open NVML and CUDA. Raises DeviceUnavailable with one sentence and a remedy where that can't be done."""
+def open_node(gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...] = ()) -> NvidiaNode:
+    """Open NVML and CUDA; `known` as in find_gpus.
+
+    Raises DeviceUnavailable with one sentence and a remedy where that can't be done.
+    """
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # hidden GPUs would shift every number
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     os.environ["CUDA_MODULE_LOADING"] = "EAGER"  # a lazy load waits for the stream that the start gate holds
     os.environ["CUDA_PYTHON_DISABLE_MAJOR_VERSION_WARNING"] = "1"
     nvml = _open_nvml(pulse)
     cuda = _open_cuda(pulse)
-    found = find_gpus(nvml, cuda)
+    found = find_gpus(nvml, cuda, known, gpus)
     stub = is_stub(tuple(gpu.uuid for gpu in found))
     host = Host(Path(os.environ.get(_STUB_ROOT, "/"))) if stub else Host()
     if not found:
@@ -211,15 +215,16 @@ class NvidiaNode:
             fabric_manager_version=fabric_manager,
             numa_nodes=self._host.numa_nodes(),
             gpu_count_pci=len(self._host.pci_gpus()),
-            gpu_count_nvml=len(gpus),
+            gpu_count_nvml=len(gpus) + len(self._found) - len(self._gpus),  # one that is not ours counts as it did
             gpu_count_cuda=self._cuda.call(None, "cuDeviceGetCount"),
             gpus=gpus,
+            kernels=kernel_facts((gpu.compute_capability for gpu in gpus), self._pulse),
         )
 
     def _identities(self) -> tuple[GpuFacts, ...]:
         """Of all GPUs that still answer: one that was lost since is missing here, and in no other's place."""
         identities = []
-        for gpu in self._found:
+        for gpu in filter(lambda gpu: gpu.handle is not None, self._found):
             with suppress(DeviceError):
                 identities.append(telemetry.gpu_facts(self._nvml, self._cuda, gpu))
         return tuple(identities)
@@ -331,4 +336,6 @@ class NvidiaNode:
             raise DeviceError(call, pynvml.NVML_ERROR_UNINITIALIZED, "the device is closed", index)
         if not 0 <= index < len(self._found):
             raise DeviceError(call, pynvml.NVML_ERROR_INVALID_ARGUMENT, "there is no such GPU", index)
+        if self._found[index].handle is None:
+            raise DeviceError(call, pynvml.NVML_ERROR_GPU_IS_LOST, "NVML_ERROR_GPU_IS_LOST", index)
         return self._found[index]

@@ -1,0 +1,84 @@
+"""Compiles checks/kernels/*.cu by NVRTC into checks/kernels/compiled; run it after any change of a kernel.
+
+Needs no GPU, no driver and no CUDA toolkit: NVRTC comes from the wheel nvidia-cuda-nvrtc. The same source, options and
+version of that wheel give the same bytes; `--check` proves it: it compiles all anew and compares with what is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import msgspec
+
+from gpuaccept.bundled import bundled
+from gpuaccept.device.nvidia.cubins import (
+    COMPILED,
+    DIGESTS,
+    Digests,
+    Shipped,
+    compile_cubin,
+    nvrtc_version,
+    read_digests,
+    source_digest,
+)
+
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_103", "sm_120")
+"""A100 (and, as 8.9, L40S); H100, H200; B200; B300; RTX PRO. Others by the rule of `cubins.serving`, or by NVRTC."""
+FILES = ("memtest.cu", "soak.cu", "stream.cu")
+
+
+def build() -> tuple[Digests, dict[str, bytes]]:
+    """What should lie in checks/kernels/compiled: the digests, and each CUBIN by its name."""
+    made: list[Shipped] = []
+    cubins: dict[str, bytes] = {}
+    for file in FILES:
+        for architecture in ARCHITECTURES:
+            cubin = compile_cubin(file, architecture)
+            made.append(Shipped(file, architecture, source_digest(file), hashlib.sha256(cubin).hexdigest()))
+            cubins[made[-1].path] = cubin
+    return Digests(nvrtc_version(), tuple(made)), cubins
+
+
+def encoded(digests: Digests) -> bytes:
+    """digests.json, so that a change shows line by line in a review."""
+    return msgspec.json.format(msgspec.json.encode(digests), indent=1) + b"\n"
+
+
+def problems(target: Path) -> list[str]:
+    """How the folder differs from a rebuild; empty where it does not."""
+    known = read_digests().nvrtc
+    if known != nvrtc_version():
+        return [
+            f"made by NVRTC {known or 'unknown'}, here is {nvrtc_version()}: pip install nvidia-cuda-nvrtc=={known}"
+        ]
+    digests, cubins = build()
+    wanted = {**cubins, DIGESTS: encoded(digests)}
+    there = {path.name: path.read_bytes() for path in target.iterdir()}
+    return [f"{name} differs from a rebuild" for name in sorted(wanted) if there.get(name) != wanted[name]] + [
+        f"{name} is not built by this script" for name in sorted(there.keys() - wanted.keys())
+    ]
+
+
+def main() -> None:
+    """Write the folder, or with --check compare it."""
+    target = bundled("checks") / "kernels" / COMPILED
+    if sys.argv[1:] == ["--check"]:
+        found = problems(target)
+        for problem in found:
+            print(problem, file=sys.stderr)
+        print(f"{len(list(target.glob('*.cubin')))} CUBINs, NVRTC {read_digests().nvrtc}: {len(found)} differences")
+        sys.exit(bool(found))
+    digests, cubins = build()
+    target.mkdir(exist_ok=True)
+    for old in target.iterdir():
+        old.unlink()
+    for name, cubin in cubins.items():
+        (target / name).write_bytes(cubin)
+    (target / DIGESTS).write_bytes(encoded(digests))
+    print(f"{len(cubins)} CUBINs, {sum(map(len, cubins.values())) // 1000} kB, by NVRTC {digests.nvrtc}, in {target}")
+
+
+if __name__ == "__main__":
+    main()
