@@ -1,21 +1,29 @@
 """Whether every NVLink is up and clean, whether every pair of GPUs can reach each other, and how fast.
 
 On a switch, pairs of different GPUs do not disturb each other: 8 GPUs are 7 rounds of 4 pairs, each in both orders.
+What the links of both ends count over a round is the proof of the path that its copies took. A weak port of a switch
+shows only where several GPUs meet in it, so at last one copies to all, all to one, and all to all.
 """
 
+from collections import Counter
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta
 
 from gpuaccept.check import (
+    Better,
     Check,
     CopyOperation,
+    DeviceError,
     Engine,
+    Kind,
     Link,
     Metric,
     Node,
     Parameters,
     Reading,
+    SubjectKind,
+    Transfer,
     Unavailable,
     Visit,
     gpu_subject,
@@ -24,6 +32,7 @@ from gpuaccept.check import (
 )
 
 MIB = 1 << 20
+Pair = tuple[int, int]
 STATES = {"on": "active", "off": "inactive"}
 
 
@@ -33,7 +42,7 @@ class Settings(Parameters, frozen=True, kw_only=True):
     states: bool = True
     """Read states and counters: at the start and the end of a run is enough for their differences."""
     copies: bool = True
-    """Copy between all pairs."""
+    """Copy between all pairs, one to one and all at once, and prove the path."""
     buffer_mib: Annotated[int, Meta(ge=1, le=8192)] = 1024
     passes: Annotated[int, Meta(ge=1, le=1000)] = 4
     repeats: Annotated[int, Meta(ge=3, le=100)] = 3
@@ -57,6 +66,12 @@ COPIES = (
     Copy("device_to_device_memcpy_read_sm", "read", "sm", False, "Read from another GPU, SM kernel"),
     Copy("device_to_device_memcpy_write_sm", "write", "sm", False, "Write to another GPU, SM kernel"),
 )
+TOGETHER = (
+    ("one_to_all_write_ce", 0, "Write from one GPU to all others at once, summed, copy engine"),
+    ("all_to_one_write_ce", 1, "Write from all other GPUs to one at once, summed, copy engine"),
+    ("all_to_all_write_ce", 0, "Write from each GPU to all others while all do, summed, copy engine"),
+)
+"""Metric, and which end of its pairs is the GPU that it is of."""
 COUNTERS = (
     ("recovery", "recovery", "Link recoveries in life"),
     ("recovery_new", "recovery", "New link recoveries"),
@@ -115,37 +130,120 @@ def _links(visit: Visit, found: list[tuple[str, Link]]) -> None:
             visit.measured(name, subject, value)
 
 
+class _Copied:
+    """What copies left: rates by metric and pair, wrong words, and pairs that can't copy, or not over their links."""
+
+    def __init__(self, visit: Visit) -> None:
+        self.visit, self.seed = visit, visit.seed
+        self.rates: dict[str, dict[Pair, list[Reading]]] = {}
+        self.wrong: dict[Pair, int] = {}
+        self.failed: dict[Pair, Unavailable] = {}
+        self.detours: set[Pair] = set()
+        self.given_up: set[str] = set()
+
+    def run(
+        self, node: Node, name: str, pairs: tuple[Pair, ...], copy: "Copy", passes: int, settings: Settings
+    ) -> list[tuple[Pair, Transfer | Unavailable]]:
+        """One repeat; an error of the call as a whole is said once, and the metric given up."""
+        if name in self.given_up or not pairs:
+            return []
+        self.seed += 1
+        self.given_up.add(name)
+        with self.visit.part("node", name):
+            size = settings.buffer_mib * MIB
+            spans = node.peer_copies(pairs, copy.operation, copy.engine, copy.bidirectional, size, passes, self.seed)
+            self.given_up.discard(name)
+            for pair, span in zip(pairs, spans, strict=True):
+                if isinstance(span, Unavailable):
+                    self.failed.setdefault(pair, span)
+                else:
+                    self.wrong[pair] = self.wrong.get(pair, 0) + span.wrong_words
+            return list(zip(pairs, spans, strict=True))
+        return []
+
+
 def _copies(node: Node, visit: Visit, settings: Settings) -> None:
-    wrong: dict[tuple[int, int], int] = {}
-    seed = visit.seed
-    for copy in COPIES:
-        rates: dict[tuple[int, int], list[float]] = {}
-        dead: set[tuple[int, int]] = set()
-        with visit.part("node", copy.name):
-            for pairs in rounds(node.gpus):
-                for _ in range(settings.repeats):
-                    alive = tuple(pair for pair in pairs if pair not in dead)
-                    seed += 1
-                    spans = node.peer_copies(
-                        alive,
-                        copy.operation,
-                        copy.engine,
-                        copy.bidirectional,
-                        settings.buffer_mib * MIB,
-                        settings.passes,
-                        seed,
-                    )
-                    for pair, span in zip(alive, spans, strict=True):
-                        if isinstance(span, Unavailable):
-                            visit.measured(copy.name, pair_subject(*pair), span)
-                            dead.add(pair)
-                        else:
-                            rates.setdefault(pair, []).append(float(f"{span.bytes_written / span.elapsed_ns:.6g}"))
-                            wrong[pair] = wrong.get(pair, 0) + span.wrong_words
-        for pair in sorted(rates.keys() - dead):
-            visit.measured(copy.name, pair_subject(*pair), *rates[pair])
-    for pair in sorted(wrong):
-        visit.measured("wrong_words", pair_subject(*pair), wrong[pair])
+    copied, shares = _Copied(visit), dict[Pair, Reading]()
+    for pairs in rounds(node.gpus):
+        before, moved = _carried(node, pairs), Counter[Pair]()
+        for copy in COPIES:
+            rates = copied.rates.setdefault(copy.name, {})
+            alive = pairs
+            for _ in range(settings.repeats):
+                for pair, span in copied.run(node, copy.name, alive, copy, settings.passes, settings):
+                    if isinstance(span, Unavailable):
+                        rates.setdefault(pair, []).append(span)
+                        alive = tuple(one for one in alive if one != pair)
+                    else:
+                        rates.setdefault(pair, []).append(_rounded(span.bytes_written / span.elapsed_ns))
+                        moved[pair] += span.bytes_written
+        after = _carried(node, pairs)
+        for pair in pairs:
+            nothing = copied.failed.get(pair, Unavailable("peer_copies", 0, "nothing was copied"))
+            share = _share([(before[gpu], after[gpu]) for gpu in pair], moved[pair]) if moved[pair] else nothing
+            shares |= {} if share is None else {pair: share}
+    copied.detours = {pair for pair, share in shares.items() if isinstance(share, float) and share < 50}
+    for name, rates in copied.rates.items():
+        for pair in sorted(rates):
+            visit.measured(name, pair_subject(*pair), *rates[pair])
+    for pair in sorted(shares):
+        visit.measured("link_bytes_share", pair_subject(*pair), shares[pair])
+    _together(node, copied, settings)
+    for pair in sorted(copied.wrong):
+        visit.measured("wrong_words", pair_subject(*pair), copied.wrong[pair])
+
+
+def _rounded(rate: float) -> float:
+    """GB/s as recorded: to 0.1 where it is a hundred and more, which is below what the timer can tell."""
+    return round(rate, 1) if rate >= 100 else float(f"{rate:.4g}")
+
+
+def _carried(node: Node, pairs: tuple[Pair, ...]) -> dict[int, int | Unavailable | None]:
+    """Bytes that all links of each GPU have carried, both ways; None for a GPU that has no links."""
+    out: dict[int, int | Unavailable | None] = {}
+    for gpu in (gpu for pair in pairs for gpu in pair):
+        try:
+            counts = [x for link in node.link_traffic(gpu) for x in (link.transmitted_bytes, link.received_bytes)]
+        except DeviceError as error:
+            out[gpu] = Unavailable(error.call, error.code, str(error))
+            continue
+        read = [int(x) for x in counts if not isinstance(x, Unavailable)]
+        unread = next((x for x in counts if isinstance(x, Unavailable)), None)
+        out[gpu] = unread or (sum(read) if read else None)
+    return out
+
+
+def _share(ends: list[tuple[int | Unavailable | None, int | Unavailable | None]], moved: int) -> Reading | None:
+    """Percent of the copied bytes that the links of both ends carried: less is another way. None: no links."""
+    carried = []
+    for before, after in ends:
+        if isinstance(before, Unavailable) or isinstance(after, Unavailable):
+            return before if isinstance(before, Unavailable) else after
+        if before is None or after is None:
+            return None
+        carried.append(after - before)
+    return round(100 * min(carried) / moved, 1)
+
+
+def _together(node: Node, copied: _Copied, settings: Settings) -> None:
+    """Pairs without access, or on another way than their links, are left out here: they are told of by themselves."""
+    everyone = [(a, b) for a in node.gpus for b in node.gpus if a != b]
+    usable = [pair for pair in everyone if pair not in copied.failed and pair not in copied.detours]
+    for name, end, _ in TOGETHER:
+        groups = [usable] if name.startswith("all_to_all") else [[p for p in usable if p[end] == g] for g in node.gpus]
+        rates: dict[int, list[Reading]] = {}
+        for group in groups * settings.repeats:
+            sums: dict[int, float] = {}
+            for pair, span in copied.run(node, name, tuple(group), COPIES[1], 1, settings):
+                if isinstance(span, Transfer):
+                    sums[pair[end]] = sums.get(pair[end], 0.0) + span.bytes_written / span.elapsed_ns
+            for gpu, total in sums.items():
+                rates.setdefault(gpu, []).append(_rounded(total))
+        for gpu in node.gpus if name not in copied.given_up else ():
+            mine = [copied.failed[pair] for pair in everyone if gpu in pair and pair in copied.failed]
+            lost = [copied.failed[pair] for pair in usable if pair[end] == gpu and pair in copied.failed]
+            none = [*lost, *mine, Unavailable("peer_copies", 0, "no pair of this GPU copies over its links")][:1]
+            copied.visit.measured(name, gpu_subject(gpu), *(none if lost else rates.get(gpu, none)))
 
 
 def rounds(gpus: tuple[int, ...]) -> list[tuple[tuple[int, int], ...]]:
@@ -163,14 +261,14 @@ def rounds(gpus: tuple[int, ...]) -> list[tuple[tuple[int, int], ...]]:
 def _seconds(parameters: Parameters, gpus: int) -> float:
     assert isinstance(parameters, Settings)
     spans = len(rounds(tuple(range(gpus)))) * len(COPIES) * parameters.repeats if parameters.copies else 0
-    return 0.5 + 0.02 * gpus * gpus + 0.02 * spans  # 6 ms a span, and as much again to fill and to verify
+    crowds = (2 * gpus + 1) * parameters.repeats if parameters.copies else 0
+    # 6 ms a span (10 ms where a GPU meets all others), and as much again to fill and to verify
+    return 0.5 + 0.02 * gpus * gpus + 0.02 * spans + 0.03 * crowds
 
 
-def _copy_metrics() -> tuple[Metric, ...]:
-    return tuple(
-        Metric(copy.name, "GB/s", copy.description, "sampled", "higher", "pair", by_state=True, group="copies")
-        for copy in COPIES
-    )
+def _of_copies(name: str, unit: str, description: str, kind: Kind = "sampled", subject: SubjectKind = "pair") -> Metric:
+    better: Better = "lower" if kind == "counted" else "higher"
+    return Metric(name, unit, description, kind, better, subject, by_state=True, group="copies")
 
 
 CHECK = Check(
@@ -201,17 +299,10 @@ CHECK = Check(
             )
             for name, _, description in COUNTERS
         ),
-        *_copy_metrics(),
-        Metric(
-            "wrong_words",
-            "words",
-            "Words that came out wrong between two GPUs",
-            "counted",
-            "lower",
-            "pair",
-            by_state=True,
-            group="copies",
-        ),
+        *(_of_copies(copy.name, "GB/s", copy.description) for copy in COPIES),
+        *(_of_copies(name, "GB/s", description, subject="gpu") for name, _, description in TOGETHER),
+        _of_copies("link_bytes_share", "%", "Part of the copied bytes that NVLinks carried", "read"),
+        _of_copies("wrong_words", "words", "Words that came out wrong between two GPUs", "counted"),
     ),
     measure=measure,
     parameters=Settings,
@@ -223,6 +314,11 @@ CHECK = Check(
         "nvlink_remote_wrong_type",
         "p2p_disabled",
         "fabric_not_ready",
+        "nvlink_recoveries_creeping",
+        "nvlink_one_direction_slow",
+        "nvswitch_port_weak",
+        "p2p_over_pcie_silently",
+        "p2p_corrupts",
     ),
     groups=lambda parameters: frozenset(
         group

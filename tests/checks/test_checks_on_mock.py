@@ -41,7 +41,7 @@ class Measured:
 
 
 def measure(check: Check, faulty: tuple[str, ...] = (), visits: int = 1, **parameters: Any) -> Measured:
-    """Visit a check; between visits two minutes pass."""
+    """Visit a check; between visits ten minutes pass."""
     out = Measured()
     node = open_node(DeviceSpec(device=DEVICE, seed=5, faults=faulty), None, lambda gpu, call: None)
 
@@ -63,7 +63,7 @@ def measure(check: Check, faulty: tuple[str, ...] = (), visits: int = 1, **param
         check.measure(node, visit)
         out.columns += visit.columns()
         out.failures += visit.failures
-        node.wait(120.0)
+        node.wait(600.0)
     node.close()
     return out
 

@@ -2,6 +2,36 @@
 
 from __future__ import annotations
 
-from gpuaccept.device.mock.catalogue.entry import Entry
+from gpuaccept.device.fault import FaultKey
+from gpuaccept.device.mock.catalogue.entry import GPU, REPLACE, Entry, entry, gpu_of, value
 
-FAULTS: tuple[Entry, ...] = ()
+FAULTS: tuple[Entry, ...] = (
+    entry(
+        "pcie_width_reduced",
+        "The PCIe link of one GPU trains with fewer lanes: copies from and to the host are slower as well.",
+        (GPU, FaultKey("lanes", 8, "lanes that are left", 1, 16)),
+        "pcie.width_under_load",
+        REPLACE,
+        gpu_of,
+        lambda v, m: (value(gpu_of(v), "pcie.width", float(v["lanes"])),),
+    ),
+    entry(
+        "pcie_gen_down_under_load",
+        "The PCIe link of one GPU does not come up from its idle generation to the full one when data moves.",
+        (GPU, FaultKey("generation", 3, "generation that it reaches", 1, 7)),
+        "pcie.generation_under_load",
+        REPLACE,
+        gpu_of,
+        lambda v, m: (value(gpu_of(v), "pcie.generation", float(v["generation"])),),
+    ),
+    entry(
+        "pcie_replays",
+        "The PCIe link of one GPU sends again and again what did not arrive.",
+        (GPU, FaultKey("per_hour", 12000.0, "replays an hour")),
+        "pcie.replays_new",
+        REPLACE,
+        gpu_of,
+        lambda v, m: (value(gpu_of(v), "pcie.replays_per_hour", float(v["per_hour"])),),
+        "per_hour",
+    ),
+)
