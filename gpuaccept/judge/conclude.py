@@ -8,7 +8,7 @@ from gpuaccept.judge.findings import findings
 from gpuaccept.judge.outcome import GRAVITY, Miss, Outcome
 from gpuaccept.judge.parts import part
 from gpuaccept.judge.rule import Tables
-from gpuaccept.judge.scope import Scope, in_plan
+from gpuaccept.judge.scope import Scope
 from gpuaccept.judge.subjects import NODE, order
 
 MODEL = "inventory.model"
@@ -18,6 +18,7 @@ def conclude(scope: Scope, data: Tables, outcomes: list[Outcome]) -> Judgement:
     """The judgement of a node that was judged by the limits of its cohort."""
     evidence = scope.evidence
     required = [outcome for outcome in outcomes if outcome.limit.effect == "require"]
+    planned = {outcome.limit.id for outcome in required}
     found = findings(scope, outcomes)
     decision, reason = _decide(evidence, required, found)
     return Judgement(
@@ -29,7 +30,7 @@ def conclude(scope: Scope, data: Tables, outcomes: list[Outcome]) -> Judgement:
         findings=found,
         coverage=coverage(scope, data, outcomes),
         not_in_plan=tuple(
-            limit.id for limit in scope.cohort.limits if limit.effect == "require" and not in_plan(scope, limit)
+            limit.id for limit in scope.cohort.limits if limit.effect == "require" and limit.id not in planned
         ),
         assumptions=sum(outcome.limit.source == "assumption" for outcome in required),
         observed_misses=sum(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import compress
+from operator import itemgetter
 from typing import NamedTuple
 
 from gpuaccept.data import MetricFacts, Scalar
@@ -49,10 +50,9 @@ class Sampled:
             for subject in measured.subjects
             if all(isinstance(value, float) for samples in measured.visits(subject) for value in samples)
         }
-        self._ordered = {s: sorted(values) for s, values in self._values.items() if values}
-        self.middles: dict[str, float] = {
-            s: values[len(values) // 2] if len(values) % 2 else median(values) for s, values in self._ordered.items()
-        }
+        found = self._values if all(self._values.values()) else {s: v for s, v in self._values.items() if v}
+        self._ordered = dict(zip(found, map(sorted, found.values()), strict=True))
+        self.middles: dict[str, float] = dict(zip(found, _middles(self._ordered.values()), strict=True))
         """The judged value of each subject: median of the visits' medians, over all looks."""
 
     def visits(self, subject: str) -> tuple[float, ...]:
@@ -135,7 +135,15 @@ def _all_medians(measured: Measured) -> dict[str, tuple[float, ...]] | None:
 def _each_middle(rows: Sequence[tuple[Scalar, ...]]) -> list[Scalar]:
     """Median of each row, all of one length: without a call a row where that length is odd."""
     place, odd = divmod(len(rows[0]), 2)
-    return [sorted(row)[place] for row in rows] if odd else [_middle(row) for row in rows]
+    return list(map(itemgetter(place), map(sorted, rows))) if odd else [_middle(row) for row in rows]
+
+
+def _middles(ordered: Collection[list[float]]) -> Iterable[float]:
+    """Median of each list, which are in order: without a call a list where all have one odd length."""
+    sizes = set(map(len, ordered))
+    if len(sizes) == 1 and (size := sizes.pop()) % 2:
+        return map(itemgetter(size // 2), ordered)
+    return map(median, ordered)
 
 
 def _middle(values: tuple[Scalar, ...] | tuple[float, ...]) -> float:

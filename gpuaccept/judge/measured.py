@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from gpuaccept.data import Column, Scalar
@@ -20,19 +20,21 @@ class Measured:
         """`repetitive`: most samples are the same, as states and counters are, and figures of speed are not."""
         self._repetitive = repetitive
         self._columns = sorted(columns, key=_key)
-        self._keys = tuple(_key(column) for column in self._columns)
+        self._keys = tuple(map(_key, self._columns))
         self._rows: dict[str, dict[Key, Samples]] | None = None
         self._distinct: set[Samples] | None = None
         self.even = self._is_even(expected)
         """Every visit holds exactly the expected subjects, all with the same number of samples: the usual case."""
         self.subjects = expected
         self.most = len(self._columns)
-        """Complete visits of the subject that has most."""
-        self.looks = max((column.look for column in columns), default=0)
+        self.fewest = self.most
+        """Complete visits of the subject that has most, and of the one that has fewest."""
+        self.looks = max([column.look for column in columns], default=0)
         if not self.even:
             self._rows = self._sort_out()
             self.subjects += tuple(sorted(self._rows.keys() - set(expected), key=order))
-            self.most = max((len(visits) for visits in self._rows.values()), default=0)
+            counts = [len(self._rows.get(subject, ())) for subject in self.subjects]
+            self.most, self.fewest = max(counts, default=0), min(counts, default=0)
 
     def keys(self, subject: str) -> tuple[Key, ...]:
         """The complete visits of a subject, in order of time."""
@@ -48,7 +50,7 @@ class Measured:
     def distinct(self) -> set[Samples]:
         """Every different tuple of samples that any visit holds, for metrics that are `even`."""
         if self._distinct is None:
-            self._distinct = set().union(*(column.samples for column in self._columns))
+            self._distinct = set().union(*[_different(column.samples) for column in self._columns])
         return self._distinct
 
     def columns(self) -> list[Column]:
@@ -58,15 +60,14 @@ class Measured:
     def _is_even(self, expected: tuple[str, ...]) -> bool:
         if not self._columns or len(set(self._keys)) != len(self._keys):
             return False
-        sizes = {len(s) for s in self.distinct()} if self._repetitive else self._sizes()
-        return (
-            len(sizes) == 1
-            and 0 not in sizes
-            and all(column.subjects == expected and len(column.samples) == len(expected) for column in self._columns)
-        )
-
-    def _sizes(self) -> set[int]:
-        return set().union(*(map(len, column.samples) for column in self._columns))
+        for column in self._columns:
+            if len(column.samples) != len(expected) or column.subjects != expected:
+                return False
+        if self._repetitive:
+            sizes = set(map(len, self.distinct()))
+        else:
+            sizes = set().union(*[map(len, column.samples) for column in self._columns])
+        return len(sizes) == 1 and 0 not in sizes
 
     def _sort_out(self) -> dict[str, dict[Key, Samples]]:
         rows: dict[str, dict[Key, Samples]] = {}
@@ -80,6 +81,11 @@ class Measured:
             subject: {key: samples for key, samples in visits.items() if len(samples) == full}
             for subject, visits in rows.items()
         }
+
+
+def _different(samples: tuple[Samples, ...]) -> Iterable[Samples]:
+    """The samples without their repetitions, where all are the same: counting is quicker than hashing."""
+    return samples[:1] if samples and samples.count(samples[0]) == len(samples) else samples
 
 
 def _key(column: Column) -> Key:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import pairwise
 
 import msgspec
@@ -57,10 +58,13 @@ def stated(limit: Limit, subject: str) -> Limit:
     """The limit as it stands for one subject: a matrix states a text for each pair, or for a pair beyond it nothing."""
     if limit.matrix is None:
         return limit
-    gpu, _, peer = subject.removeprefix("gpu/").partition(">gpu/")
-    words = [row.split() for row in limit.matrix]
-    known = gpu.isdigit() and peer.isdigit() and int(gpu) < len(words) and int(peer) < len(words[int(gpu)])
-    return msgspec.structs.replace(limit, matrix=None, equals=words[int(gpu)][int(peer)] if known else None)
+    return msgspec.structs.replace(limit, matrix=None, equals=texts(limit.matrix).get(subject))
+
+
+@lru_cache(maxsize=8)
+def texts(matrix: tuple[str, ...]) -> dict[str, str]:
+    """What a matrix states for each ordered pair."""
+    return {f"gpu/{gpu}>gpu/{peer}": word for gpu, row in enumerate(matrix) for peer, word in enumerate(row.split())}
 
 
 def keeper(limit: Limit, kind: Kind) -> Callable[[Scalar], bool]:

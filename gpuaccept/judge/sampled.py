@@ -23,6 +23,8 @@ def by_guard_band(limit: Limit, sampled: Sampled, subjects: tuple[str, ...], uni
     out: dict[str, Miss] = {}
     scattering, values = sampled.scattering(), sampled.middles
     count, guard = 0, None
+    if not scattering and _all_clear(limit, sampled, subjects):
+        return out
     for subject in subjects:
         if subject not in values:
             out[subject] = Miss(subject, "error", None, None, "its samples are not numbers", "not measured")
@@ -43,6 +45,20 @@ def by_guard_band(limit: Limit, sampled: Sampled, subjects: tuple[str, ...], uni
             missed = max(visits) < bound if floor else min(visits) > bound
         out[subject] = _miss(limit, subject, value, u, unit, missed, scatters)
     return out
+
+
+def _all_clear(limit: Limit, sampled: Sampled, subjects: tuple[str, ...]) -> bool:
+    """Whether even the worst of the subjects is clear of the limit with the widest guard band: the usual case."""
+    values = [sampled.middles[subject] for subject in subjects if subject in sampled.middles]
+    fewest = sampled.measured.fewest if values and len(values) == len(subjects) else 0
+    guard = sampled.guard(fewest) if fewest else None
+    if guard is None:
+        return False
+    if limit.minimum is not None:
+        worst = min(values)
+        return worst - guard * abs(worst) >= limit.minimum
+    worst = max(values)
+    return limit.maximum is not None and worst + guard * abs(worst) <= limit.maximum
 
 
 def _each_clear(limit: Limit, sampled: Sampled, visits: tuple[float, ...]) -> bool:
@@ -135,6 +151,9 @@ def _deviations(
         return {s: Miss(s, "error", values.get(s), None, reason, "not measured") for s in subjects}
     rule = _Deviation(limit.max_deviation.sigmas * sigma.sigma_percent, better)
     out: dict[str, Miss] = {}
+    extremes = min(values.values()), max(values.values())
+    if values.keys() >= set(subjects) and all(rule.outside(value, middle) is None for value in extremes):
+        return out
     for subject in subjects:
         if subject not in values:
             out[subject] = Miss(subject, "error", None, None, "it was not measured in the first look", "not measured")
