@@ -7,9 +7,10 @@ from ctypes import byref
 from typing import Any
 
 import pynvml
+from msgspec import UNSET, UnsetType
 
 from gpuaccept.check import EccCounters, Fabric, PairStatus, Reading, Settings, Unavailable
-from gpuaccept.data import GpuFacts
+from gpuaccept.data import GpuFacts, Platform
 from gpuaccept.device.nvidia.calls import Cuda, Nvml
 from gpuaccept.device.nvidia.discovery import Gpu
 from gpuaccept.device.nvidia.words import translated, word
@@ -65,6 +66,7 @@ def gpu_facts(nvml: Nvml, cuda: Cuda, gpu: Gpu) -> GpuFacts:
         value = nvml.read(gpu.index, name, gpu.handle)
         return None if isinstance(value, Unavailable) else str(value)
 
+    module, platform = _module_and_platform(nvml, gpu)
     capability = nvml.read(
         gpu.index, "nvmlDeviceGetCudaComputeCapability", gpu.handle, convert=lambda pair: f"{pair[0]}.{pair[1]}"
     )
@@ -79,20 +81,23 @@ def gpu_facts(nvml: Nvml, cuda: Cuda, gpu: Gpu) -> GpuFacts:
         pci_bus_id=gpu.pci_bus_id,
         pci_device_id=gpu.pci_device_id,
         pci_subsystem_id=gpu.pci_subsystem_id,
-        module_id=_module_id(nvml, gpu),
+        module_id=module,
         memory_total_bytes=memory.total,
         sm_count=_sm_count(cuda, gpu),
         compute_capability=capability if isinstance(capability, str) else None,
+        platform=platform,
     )
 
 
-def _module_id(nvml: Nvml, gpu: Gpu) -> int | None:
-    """The socket on the baseboard, or in the tray as the platform information of Blackwell and newer has it."""
+def _module_and_platform(nvml: Nvml, gpu: Gpu) -> tuple[int | None, Platform | UnsetType]:
+    """The socket on the baseboard, and the place in the rack that Blackwell and newer know."""
     module = nvml.read(gpu.index, "nvmlDeviceGetModuleId", gpu.handle)
-    if isinstance(module, int):
-        return module
-    platform = _filled(nvml, gpu, "nvmlDeviceGetPlatformInfo", pynvml.c_nvmlPlatformInfo_v2_t)
-    return None if isinstance(platform, Unavailable) else ord(platform.moduleId)
+    info = _filled(nvml, gpu, "nvmlDeviceGetPlatformInfo", pynvml.c_nvmlPlatformInfo_v2_t)
+    if isinstance(info, Unavailable):
+        return module if isinstance(module, int) else None, UNSET
+    serial = info.chassisSerialNumber.decode("ascii", "replace").strip()
+    place = Platform(chassis_serial=serial, slot=ord(info.slotNumber), tray=ord(info.trayIndex))  # numbers come as char
+    return module if isinstance(module, int) else ord(info.moduleId), place
 
 
 def _sm_count(cuda: Cuda, gpu: Gpu) -> int | None:
