@@ -89,6 +89,16 @@ def boot_id() -> str:
     return first_line("/proc/sys/kernel/random/boot_id") or "unknown"
 
 
+SUPERVISOR_VARIABLE = "GPUACCEPT_SUPERVISOR"
+"""Set for worker processes: the process number of the run's supervisor."""
+
+
+def supervisor() -> int | None:
+    """The process that started this worker process; None outside of a run's workers."""
+    number = os.environ.get(SUPERVISOR_VARIABLE, "")
+    return int(number) if number.isdigit() else None
+
+
 def is_root() -> bool:
     """Whether the process may read and write everything."""
     return os.geteuid() == 0

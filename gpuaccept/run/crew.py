@@ -16,7 +16,7 @@ from gpuaccept.data import Failure, Outcome, PlannedStep
 from gpuaccept.device import open as device
 from gpuaccept.errors import DeviceUnavailable, GpuacceptError, UsageError
 from gpuaccept.run.loading import LoadedCheck
-from gpuaccept.run.messages import Block, Done, Failed, Opened, Perform, process_state, unpack
+from gpuaccept.run.messages import Block, Done, Failed, Open, Opened, Perform, process_state, unpack
 from gpuaccept.run.perform import Performed, merged
 from gpuaccept.run.performer import StepResult, Stopped, Watch
 from gpuaccept.run.process import Worker, end, start
@@ -69,6 +69,7 @@ class Crew:
     """GPUs that broke the worker between GPUs: left out of it, and measured alone."""
     _hangs: Counter[str] = field(default_factory=Counter)
     _gpus: tuple[int, ...] = ()
+    _known: tuple[str, ...] = ()
     _clock: float = 0.0
 
     def __post_init__(self) -> None:
@@ -76,11 +77,14 @@ class Crew:
 
     def open(self, check: Callable[[], None], start_s: float = 0.0) -> Opened:
         self._clock = start_s
-        self._holder = start(self.spec, None, start_s, self.checks_dir, identify=True)
+        everything = Open(spec=self.spec, gpus=None, start_s=start_s, checks_dir=self.checks_dir)
+        self._holder = start(msgspec.structs.replace(everything, identify=True))
         if self._traits.one_worker:
-            self._workers[_NODE] = start(self.spec, None, start_s, self.checks_dir)
+            self._workers[_NODE] = start(everything)
         opened = self._identified(self._holder, check)
         self._gpus, self._clock = opened.gpus, opened.now_s
+        addresses = {gpu.index: gpu.pci_bus_id for gpu in opened.facts.gpus}
+        self._known = tuple(addresses.get(gpu, "") for gpu in range(1 + max(opened.gpus, default=-1)))
         return opened
 
     def expect(self, steps: Sequence[PlannedStep]) -> None:
@@ -220,7 +224,7 @@ class Crew:
             gpu = int(name.split("/")[1])  # the only one that this process had
         out.events.append(("hang", _NODE if gpu is None else f"gpu/{gpu}", text))
         out.reasons.append(("timed_out", text))
-        if gpu is None:
+        if gpu is None or gpu in self._excluded:  # a worker without that GPU asked for it: that is nobody's part
             self._hangs[text] += 1
             self._gone(name, step, out, text)
             return False
@@ -274,7 +278,9 @@ class Crew:
 
     def _start(self, name: str) -> Worker:
         gpus = self._between() if name == _NODE else (int(name.split("/")[1]),)
-        return start(self.spec, gpus, self._clock, self.checks_dir)
+        return start(
+            Open(spec=self.spec, gpus=gpus, start_s=self._clock, checks_dir=self.checks_dir, known=self._known)
+        )
 
     def _identified(self, worker: Worker, check: Callable[[], None]) -> Opened:
         while not worker.pipe.poll(_POLL_S):

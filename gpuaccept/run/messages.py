@@ -27,7 +27,9 @@ class Open(Message, frozen=True, kw_only=True):
     gpus: tuple[int, ...] | None
     start_s: float
     checks_dir: str
-    identify: bool
+    known: tuple[str, ...] = ()
+    """PCI addresses of all GPUs by index, once the node was identified."""
+    identify: bool = False
     """Whether the answer is to be Opened, with what the whole node is, rather than Ready."""
 
 

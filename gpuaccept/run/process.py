@@ -9,24 +9,21 @@ import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 
-from gpuaccept.device.open import DeviceSpec
+from gpuaccept.ambient import SUPERVISOR_VARIABLE
 from gpuaccept.run.messages import Message, Open, PulseBoard, pack
 
 DEBUG_VARIABLE = "GPUACCEPT_DEBUG"
 """Set by --debug: workers then write to the terminal what their libraries print."""
-SUPERVISOR_VARIABLE = "GPUACCEPT_SUPERVISOR"
-"""Process number of the supervisor: a worker ends when it is gone, and knows its siblings by it."""
 _KILL_WAIT_S = 1.0
 
 
 @dataclass
 class Worker:
-    """A worker process. `gpus` None: all of the node. `ready`: it said that its device is open."""
+    """A worker process. `ready`: it said that its device is open."""
 
     process: subprocess.Popen[bytes]
     pipe: Connection
     board: PulseBoard
-    gpus: tuple[int, ...] | None
     since: float
     ready: bool = False
 
@@ -44,10 +41,8 @@ class Worker:
         self.pipe.send_bytes(pack(message))
 
 
-def start(
-    spec: DeviceSpec, gpus: tuple[int, ...] | None, start_s: float, checks_dir: str, identify: bool = False
-) -> Worker:
-    """Start a worker that opens these GPUs (None: all), and return at once. `identify`: it is to say what it finds.
+def start(message: Open) -> Worker:
+    """Start a worker, tell it what to open, and return at once.
 
     Raises OSError where the machine can't start another process.
     """
@@ -67,8 +62,8 @@ def start(
         process_group=0,  # a terminal's Ctrl-C is for the supervisor, also while a worker starts
     )
     theirs.close()
-    worker = Worker(process=process, pipe=ours, board=board, gpus=gpus, since=time.monotonic())
-    worker.tell(Open(spec=spec, gpus=gpus, start_s=start_s, checks_dir=checks_dir, identify=identify))
+    worker = Worker(process=process, pipe=ours, board=board, since=time.monotonic())
+    worker.tell(message)
     return worker
 
 

@@ -10,6 +10,7 @@ import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from gpuaccept.ambient import supervisor
 from gpuaccept.check import Node, SeriesBlock
 from gpuaccept.device import open as device
 from gpuaccept.errors import DeviceError, DeviceUnavailable, GpuacceptError, UsageError
@@ -17,7 +18,6 @@ from gpuaccept.run.loading import load_checks
 from gpuaccept.run.messages import Block, Done, Failed, Open, Opened, Perform, PulseBoard, Ready, pack, unpack
 from gpuaccept.run.neighbours import neighbours
 from gpuaccept.run.perform import perform
-from gpuaccept.run.process import SUPERVISOR_VARIABLE
 
 _PR_SET_PDEATHSIG = 1
 
@@ -51,7 +51,7 @@ def _serve(pipe: Connection, board: PulseBoard) -> None:
     assert isinstance(message, Open)
     board.beat(None, "open")
     checks = load_checks(Path(message.checks_dir) if message.checks_dir else None)
-    node: Node = device.open_node(message.spec, message.gpus, board.beat, message.start_s)
+    node: Node = device.open_node(message.spec, message.gpus, board.beat, message.start_s, message.known)
     pipe.send_bytes(pack(_opened(node, message) if message.identify else Ready()))
     while True:
         message = unpack(pipe.recv_bytes())
@@ -82,8 +82,7 @@ def _opened(node: Node, message: Open) -> Opened:
 def _end_with_supervisor() -> None:
     """The kernel kills this process with the supervisor, however that ends: GPU memory is freed then too."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    supervisor = os.environ.get(SUPERVISOR_VARIABLE)
-    if supervisor is not None and os.getppid() != int(supervisor):  # it died before the kernel was asked
+    if supervisor() not in (None, os.getppid()):  # it died before the kernel was asked
         os._exit(0)
 
 

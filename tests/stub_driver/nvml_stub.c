@@ -73,6 +73,17 @@ API nvmlDeviceGetUUID(nvmlDevice_t d, char *s, unsigned n) {
     text(s, n, GPU(d), "uuid", fallback);
     return NVML_SUCCESS;
 }
+API nvmlDeviceGetHandleByPciBusId_v2(const char *id, nvmlDevice_t *d) {
+    unsigned domain, bus;
+    ENTER();
+    if (sscanf(id, "%x:%x:", &domain, &bus) != 2) return NVML_ERROR_INVALID_ARGUMENT;
+    for (int i = 0; i < gpu_count(); i++)
+        if ((unsigned)bus_of(i) == bus) {
+            *d = (nvmlDevice_t)(size_t)(i + 1);
+            return num(i, "lost", 0) ? NVML_ERROR_GPU_IS_LOST : NVML_SUCCESS;
+        }
+    return NVML_ERROR_NOT_FOUND;
+}
 API nvmlDeviceGetPciInfo_v3(nvmlDevice_t d, nvmlPciInfo_t *p) {
     ENTER_GPU(d);
     memset(p, 0, sizeof *p);

@@ -12,15 +12,17 @@ from gpuaccept.data import Layer
 __all__ = ["is_stub", "libraries", "open_nvidia"]
 
 
-def open_nvidia(gpus: tuple[int, ...] | None, pulse: Pulse) -> Node:
+def open_nvidia(gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...] = ()) -> Node:
     """The GPUs of this machine, or those of them with these indices (PCI order).
+
+    `known` are the PCI addresses of all, by index, as another process found them: no other GPU is opened then.
 
     Raises DeviceUnavailable, one sentence and a remedy, where nothing can be measured; UsageError for an index that
     does not exist.
     """
     from gpuaccept.device.nvidia.node import open_node
 
-    return open_node(gpus, pulse)
+    return open_node(gpus, pulse, known)
 
 
 def is_stub() -> bool:

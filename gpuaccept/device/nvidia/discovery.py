@@ -12,7 +12,7 @@ from gpuaccept.device.nvidia.calls import Cuda, Nvml
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU of the node. `ordinal` is CUDA's, None where CUDA does not see it."""
+    """One GPU of the node. `ordinal` is CUDA's, None where CUDA does not see it; `handle` None: it is not open here."""
 
     index: int
     handle: Any
@@ -28,9 +28,21 @@ class Gpu:
         return sysfs_address(self.pci_bus_id)
 
 
-def find_gpus(nvml: Nvml, cuda: Cuda) -> tuple[Gpu, ...]:
-    """All GPUs that NVML can open, in PCI order. One that is lost is left out: it has no identity any more."""
+def find_gpus(
+    nvml: Nvml, cuda: Cuda, known: tuple[str, ...] = (), wanted: tuple[int, ...] | None = None
+) -> tuple[Gpu, ...]:
+    """All GPUs that NVML can open, in PCI order. One that is lost is left out: it has no identity any more.
+
+    With `known`, the PCI addresses that another process found, by index, only the GPUs `wanted` are opened: what is
+    wrong with another one holds nothing up here, and none takes another's index. The others, and a wanted one that is
+    lost since, have no handle.
+    """
     ordinals = _ordinals(cuda)
+    if known:
+        return tuple(
+            _known(nvml, index, address, ordinals, wanted is None or index in wanted)
+            for index, address in enumerate(known)
+        )
     found = []
     for number in range(nvml.call(None, "nvmlDeviceGetCount")):
         with suppress(DeviceError):
@@ -39,16 +51,29 @@ def find_gpus(nvml: Nvml, cuda: Cuda) -> tuple[Gpu, ...]:
             found.append((sysfs_address(_text(pci.busId)), pci, handle, _uuid(nvml, handle)))
     found.sort(key=lambda entry: entry[0])
     return tuple(
-        Gpu(
-            index=index,
-            handle=handle,
-            ordinal=ordinals.get(address),
-            uuid=uuid,
-            pci_bus_id=_text(pci.busId),
-            pci_device_id=f"{pci.pciDeviceId >> 16:04X}",
-            pci_subsystem_id=f"{pci.pciSubSystemId >> 16:04X}",
-        )
+        _gpu(index, pci, handle, ordinals.get(address), uuid)
         for index, (address, pci, handle, uuid) in enumerate(found)
+    )
+
+
+def _known(nvml: Nvml, index: int, address: str, ordinals: dict[str, int], wanted: bool) -> Gpu:
+    if wanted:
+        with suppress(DeviceError):
+            handle = nvml.call(index, "nvmlDeviceGetHandleByPciBusId", address.encode())
+            pci = nvml.call(index, "nvmlDeviceGetPciInfo", handle)
+            return _gpu(index, pci, handle, ordinals.get(sysfs_address(address)), _uuid(nvml, handle))
+    return Gpu(index, None, None, "", address, "", "")
+
+
+def _gpu(index: int, pci: Any, handle: Any, ordinal: int | None, uuid: str) -> Gpu:
+    return Gpu(
+        index=index,
+        handle=handle,
+        ordinal=ordinal,
+        uuid=uuid,
+        pci_bus_id=_text(pci.busId),
+        pci_device_id=f"{pci.pciDeviceId >> 16:04X}",
+        pci_subsystem_id=f"{pci.pciSubSystemId >> 16:04X}",
     )
 
 

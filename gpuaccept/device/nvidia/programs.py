@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpuaccept.ambient import first_line
+from gpuaccept.ambient import first_line, supervisor
 from gpuaccept.check import Unavailable
 
 _FABRIC_MANAGER = "nv-fabricmanager"
@@ -50,8 +49,7 @@ class Programs:
 
     def own(self) -> frozenset[int]:
         """The processes of this run: this one, the supervisor that started it, and all that descend from either."""
-        supervisor = multiprocessing.parent_process()
-        family = {os.getpid()} | ({supervisor.pid} if supervisor and supervisor.pid else set())
+        family = {os.getpid(), supervisor() or os.getpid()}
         parents = {pid: self._parent(pid) for pid in self._pids()}
         grown = True
         while grown:
