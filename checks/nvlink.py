@@ -226,19 +226,23 @@ def _share(ends: list[tuple[int | Unavailable | None, int | Unavailable | None]]
 
 
 def _together(node: Node, copied: _Copied, settings: Settings) -> None:
-    """Pairs without access, or on another way than their links, are left out here: they are told of by themselves."""
+    """Pairs without access, or on another way than their links, are left out here: they are told of by themselves.
+
+    Where all copy to all, what a GPU shows is scaled up to all its pairs: a pair less does not speed up the others.
+    """
     everyone = [(a, b) for a in node.gpus for b in node.gpus if a != b]
     usable = [pair for pair in everyone if pair not in copied.failed and pair not in copied.detours]
     for name, end, _ in TOGETHER:
         groups = [usable] if name.startswith("all_to_all") else [[p for p in usable if p[end] == g] for g in node.gpus]
         rates: dict[int, list[Reading]] = {}
         for group in groups * settings.repeats:
-            sums: dict[int, float] = {}
+            found: dict[int, list[float]] = {}
             for pair, span in copied.run(node, name, tuple(group), COPIES[1], 1, settings):
                 if isinstance(span, Transfer):
-                    sums[pair[end]] = sums.get(pair[end], 0.0) + span.bytes_written / span.elapsed_ns
-            for gpu, total in sums.items():
-                rates.setdefault(gpu, []).append(_rounded(total))
+                    found.setdefault(pair[end], []).append(span.bytes_written / span.elapsed_ns)
+            for gpu, each in found.items():
+                scale = (len(node.gpus) - 1) / len(each) if len(groups) == 1 else 1.0
+                rates.setdefault(gpu, []).append(_rounded(sum(each) * scale))
         for gpu in node.gpus if name not in copied.given_up else ():
             mine = [copied.failed[pair] for pair in everyone if gpu in pair and pair in copied.failed]
             lost = [copied.failed[pair] for pair in usable if pair[end] == gpu and pair in copied.failed]

@@ -151,6 +151,25 @@ def _flips(cohort: Cohort, device: str) -> float:
     return 1 / (SWEEPS * USABLE_TB * model(DeviceSpec(device=device)).gpu.memory_total_mib)
 
 
+def _of_one_link(rule: Rule) -> Rule:
+    """The loss of one of a GPU's links that takes so much from the GPU."""
+
+    def of_link(cohort: Cohort, device: str) -> float:
+        return cohort.links_per_gpu * rule(cohort, device)
+
+    return of_link
+
+
+def _weak_port(cohort: Cohort, device: str) -> float:
+    # One of the copies of every other GPU meets in the port too, so the node's median falls by that part.
+    others = cohort.gpus - 1
+    return _of_one_link(_bandwidth(r"nvlink\.all_to_all_write_ce_hot"))(cohort, device) * others / (others - 1)
+
+
+def _replays(cohort: Cohort, device: str) -> float:
+    return (_maximum("pcie_replays")(cohort, device) + 1) * 3600 / RUN_S
+
+
 RULES: dict[str, Rule] = {
     "hbm_bandwidth_low": _bandwidth(r"memory_bandwidth\.((read|write|copy|triad)_sm|device_local_copy)_hot"),
     "straggler": _bandwidth(r"memory_bandwidth\.copy_sm_hot"),
@@ -160,6 +179,10 @@ RULES: dict[str, Rule] = {
     "sm_silent_corruption_intermittent": _once_in_the_run,
     "ecc_corrected_storm": _maximum("dram_corrected.storm"),
     "nvlink_errors": _once_in_the_run,
+    "nvlink_recoveries_creeping": _once_in_the_run,
+    "nvlink_one_direction_slow": _of_one_link(_bandwidth(r"nvlink\.device_to_device.*_hot")),
+    "nvswitch_port_weak": _weak_port,
+    "pcie_replays": _replays,
     "thermal_interface_bad": _interface,
     "paste_pumpout": _pumpout,
     "cooling_flow_low": _flow,
