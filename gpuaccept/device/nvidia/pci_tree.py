@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,8 +56,11 @@ def _counter(path: Path, name: str) -> int | Unavailable:
     return Unavailable(f"sysfs {path.name}", 0, f"{name} is missing")
 
 
-def acs_redirect(root: Path, pci_addresses: Iterable[str]) -> Reading:
+def acs_redirect(root: Path, pci_addresses: Sequence[str]) -> Reading:
     """How many bridges above these devices send peer traffic up to the root: ACS redirects requests or answers."""
+    missing = _missing(root, pci_addresses)
+    if missing:
+        return missing
     bridges = {bridge.name: bridge for address in pci_addresses for bridge in _bridges(root, address)}
     count = 0
     for bridge in bridges.values():
@@ -84,8 +87,11 @@ def _acs_control(space: bytes) -> int | None:
     return None
 
 
-def iommu(root: Path, pci_addresses: Iterable[str]) -> Reading:
+def iommu(root: Path, pci_addresses: Sequence[str]) -> Reading:
     """`off`, `passthrough` or `translated`: translated where the DMA of any of these devices is."""
+    missing = _missing(root, pci_addresses)
+    if missing:
+        return missing
     words = set()
     for address in pci_addresses:
         group = _device(root, address) / "iommu_group"
@@ -96,9 +102,15 @@ def iommu(root: Path, pci_addresses: Iterable[str]) -> Reading:
         if kind is None:
             return Unavailable("sysfs iommu_group", errno.ENOENT, "the kernel does not tell the kind of IOMMU domain")
         words.add("passthrough" if kind == "identity" else "translated")
-    if not words:
-        return Unavailable("sysfs iommu_group", 0, "no GPU to look at")
     return next(word for word in ("translated", "passthrough", "off") if word in words)
+
+
+def _missing(root: Path, pci_addresses: Sequence[str]) -> Unavailable | None:
+    """Why nothing can be said where the kernel shows no such device (or there is none to look at)."""
+    for address in pci_addresses:
+        if not _device(root, address).exists():
+            return Unavailable("sysfs", errno.ENOENT, f"the kernel does not show the PCI device {address} here")
+    return None if pci_addresses else Unavailable("sysfs", errno.ENOENT, "there is no GPU to look at")
 
 
 def _device(root: Path, pci_address: str) -> Path:
