@@ -152,7 +152,8 @@ def measure(node: Node, visit: Visit) -> None:
                     else:
                         series[name, subject] = (sensors.at_s, values)
                 work.add(gpu, sensors)
-                margins[gpu].add(sensors)
+                if settings.end_early:
+                    margins[gpu].add(sensors)
             visit.series(series)
             if settings.end_early and all(margins[gpu].steady(settings) for gpu in loaded if gpu not in lost):
                 break

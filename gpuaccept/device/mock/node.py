@@ -80,6 +80,7 @@ class MockNode(Machine):
         self._paths = Paths(self)
         self._memory = Memory(self, self._paths)
         self._products = Products(self)
+        self._still_ecc: dict[int, EccCounters] = {}
         self._traffic = Traffic(world)
         self._bank: SensorBank | None = None
 
@@ -99,7 +100,10 @@ class MockNode(Machine):
     def ecc(self, gpu: int) -> EccCounters:
         """ECC and row-remapping state of one GPU."""
         place = self.place(gpu, "ecc", "nvmlDeviceGetMemoryErrorCounter")
-        counters = registers.ecc(self.world, self.seed, place, self.time_s, self.holds)
+        still = self._still_ecc.get(place)
+        counters = still or registers.ecc(self.world, self.seed, place, self.time_s, self.holds)
+        if still is None and registers.ecc_stands_still(self.world, self.seed, place):
+            self._still_ecc[place] = counters
         if corrected := self._memory.corrected(place):
             counters = registers.with_corrected(counters, corrected)
         self.pass_time(CALL_S)  # two readings are never at one time: a rate is judged between them

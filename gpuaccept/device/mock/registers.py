@@ -92,6 +92,12 @@ def ecc(world: World, seed: int, place: int, t: float, holds: Holds) -> EccCount
     )
 
 
+def ecc_stands_still(world: World, seed: int, place: int) -> bool:
+    """Whether ECC registers of a GPU show the same all the time: no fault touches them, and it corrects nothing."""
+    touched = any(name.startswith(("ecc.", "remap.", "repair.")) for name in world.names)
+    return not touched and not _corrected_per_hour(world.model, seed, place)
+
+
 def with_corrected(counters: EccCounters, corrected: int) -> EccCounters:
     """The counters with DRAM errors that were corrected besides."""
     added = {
