@@ -35,6 +35,7 @@ _NEEDS = (
         lambda model: model.ecc.sram_threshold_readable,
         "NVML reads no SRAM threshold of its GPUs",
     ),
+    _Need("c2c.", lambda model: model.pcie.c2c_links > 0, "its GPUs have no C2C to their host"),
     _Need("pcie.width", lambda model: model.pcie.width > 1, "the PCIe link of its GPUs has one lane"),
     _Need("sensor.margin_k", lambda model: model.thermal.margin_readable, "NVML reads no thermal margin of its GPUs"),
     _Need("gpu.module_id", lambda model: any(model.gpu.module_ids), "its GPUs are cards, which have no module id"),

@@ -110,6 +110,8 @@ class PcieModel(Room, frozen=True, kw_only=True):
     generation_idle: Annotated[int, Meta(ge=1, le=7)] = 1
     width: Annotated[int, Meta(ge=1, le=16)] = 16
     replays_per_hour: NotNegative = 0.2
+    c2c_links: Count = 0
+    """Links to the memory of a Grace beside the GPU: host copies go through them."""
 
 
 class ServerModel(Room, frozen=True, kw_only=True):

@@ -95,6 +95,8 @@ PARAMETERS: dict[str, Parameter] = {
     "pcie.aer_correctable_per_hour": _gpu("number", "rate of corrected PCIe errors"),
     "pcie.aer_nonfatal_new": _gpu("number", "uncorrected PCIe errors that were not fatal, so far in the run"),
     "pcie.aer_fatal_new": _gpu("number", "fatal PCIe errors so far in the run"),
+    "c2c.links_active": _gpu("number", "C2C links to the host that are active; the rates of host copies follow it"),
+    "c2c.errors_per_hour": _gpu("number", "rate of C2C errors"),
     # the machine around the GPUs
     "gpu.numa_node": _gpu("number", "NUMA node that the firmware gives the GPU, -1 for none: there its copies go"),
     "gpu.xid": _gpu("number", "number of an XID that the driver logs for the GPU at `from`"),

@@ -32,12 +32,25 @@ def state(world: World, seed: int, place: int, t: float, holds: Holds, busy: boo
         aer_correctable=counted("aer_correctable_per_hour"),
         aer_nonfatal=number("aer_nonfatal_new", 0),
         aer_fatal=number("aer_fatal_new", 0),
+        **_c2c(world, place, t, holds),
     )
 
 
+def _c2c(world: World, place: int, t: float, holds: Holds) -> dict[str, int]:
+    """Links to the memory of a Grace; nothing where the model has none, which is what NVML says then."""
+    links, subject = world.model.pcie.c2c_links, gpu_subject(place)
+    if not links:
+        return {}
+    active = int(world.value("c2c.links_active", subject, float(links), t, holds))
+    errors = int(world.integral("c2c.errors_per_hour", subject, 0.0, t, holds) / 3600.0)
+    return {"c2c_links": links, "c2c_links_active": active, "c2c_errors": errors}
+
+
 def share(world: World, place: int, t: float, holds: Holds) -> float:
-    """What the link as it is trained carries, as a share of the model's."""
+    """What the way to the host as it is trained carries, as a share of the model's: C2C where there is some."""
     model, subject = world.model.pcie, gpu_subject(place)
+    if model.c2c_links:
+        return _c2c(world, place, t, holds)["c2c_links_active"] / model.c2c_links
     generation = int(world.value("pcie.generation", subject, float(model.generation), t, holds))
     width = world.value("pcie.width", subject, float(model.width), t, holds)
     return GB_PER_S_A_LANE.get(generation, 0.0) / GB_PER_S_A_LANE[model.generation] * width / model.width

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuaccept.device.fault import FaultKey
 from gpuaccept.device.mock.catalogue.entry import GPU, REPLACE, Entry, entry, gpu_of, value
+from gpuaccept.device.mock.model import Deviation
 
 FAULTS: tuple[Entry, ...] = (
     entry(
@@ -33,5 +34,14 @@ FAULTS: tuple[Entry, ...] = (
         gpu_of,
         lambda v, m: (value(gpu_of(v), "pcie.replays_per_hour", float(v["per_hour"])),),
         "per_hour",
+    ),
+    entry(
+        "c2c_down",
+        "C2C links between one GPU and its Grace are not active: copies from and to the host are slower as well.",
+        (GPU, FaultKey("links", 1, "links that are down", 1, 100)),
+        "pcie.c2c_links_inactive",
+        REPLACE,
+        gpu_of,
+        lambda v, m: (Deviation(target=gpu_of(v), parameter="c2c.links_active", add=-float(v["links"])),),
     ),
 )
