@@ -12,8 +12,8 @@ from math import erfc, exp, fsum, lgamma, log, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
 
-_INTERVALS = 400
-"""Of the integral over the chi distribution (Simpson); half of them give the same factor to 7 digits."""
+_INTERVALS = 200
+"""Of the integral over the chi distribution (Simpson); half of them give the factor for ten nodes to 0.1 %."""
 _REACH = 9.0
 """How many of its standard deviations of chi the integral spans to each side."""
 
@@ -65,30 +65,33 @@ def factor(size: float, share: float, confidence: float, degrees_of_freedom: flo
     """
     free = size - 1 if degrees_of_freedom is None else degrees_of_freedom
     shift = NormalDist().inv_cdf(share) * sqrt(size)
+    weights = _chi(free)
+
+    def reached(t: float) -> float:
+        """P(T ≤ t): the normal distribution function averaged over s = √(χ²/ν)."""
+        return fsum(weight * 0.5 * erfc(-(t * s - shift) / sqrt(2)) for s, weight in weights)
+
     low, high = 0.0, max(1.0, 2 * shift)
-    while _noncentral(high, free, shift) < confidence:
+    while reached(high) < confidence:
         high *= 2
-    for _ in range(80):
+    for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if _noncentral(middle, free, shift) < confidence else (low, middle)
+        low, high = (middle, high) if reached(middle) < confidence else (low, middle)
     return (low + high) / 2 / sqrt(size)
 
 
-def _noncentral(t: float, free: float, shift: float) -> float:
-    """P(T ≤ t): the normal distribution function averaged over s = √(χ²/ν)."""
+def _chi(free: float) -> list[tuple[float, float]]:
+    """Values of √(χ²/ν) and their weights in an integral over its distribution (Simpson)."""
     half = _REACH / sqrt(2 * free)
-    start, end = max(1e-12, 1 - half), 1 + half
-    if free < 40:  # the chi distribution is skew: its right tail is longer than the normal one
-        end = 1 + 2 * half
+    start, end = max(1e-12, 1 - half), 1 + (2 * half if free < 40 else half)  # skew: the right tail is the longer one
     scale = log(2) + free / 2 * log(free / 2) - lgamma(free / 2)
     step = (end - start) / _INTERVALS
-    total = []
+    out = []
     for i in range(_INTERVALS + 1):
         s = start + i * step
         weight = 1 if i in (0, _INTERVALS) else 4 if i % 2 else 2
-        density = exp(scale + (free - 1) * log(s) - free * s * s / 2)
-        total.append(weight * density * 0.5 * erfc(-(t * s - shift) / sqrt(2)))
-    return fsum(total) * step / 3
+        out.append((s, weight * step / 3 * exp(scale + (free - 1) * log(s) - free * s * s / 2)))
+    return out
 
 
 def vouched(count: int, confidence: float) -> float:

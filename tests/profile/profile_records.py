@@ -35,10 +35,11 @@ cohorts:
         purpose: copies, three times, around one short soak
         steps:
           - {{check: inventory}}
+          - {{check: host}}
           - {HOST}
           - {HOST}
           - {HOST}
-          - {{check: thermal_soak, parameters: {{duration_s: 60}}}}
+          - {{check: thermal_soak, parameters: {{duration_s: 180}}}}
 {HOT * 3}"""
 
 
