@@ -21,6 +21,19 @@ static char can_reach[MAX_GPUS][MAX_GPUS];       /* [of][on]: peer access that w
 /* `lost=1` answers 719 as a GPU that failed does; any other number is the code itself. */
 static int lost(int gpu) { int code = (int)num(gpu, "lost", 0); return code == 1 ? CUDA_ERROR_LAUNCH_FAILED : code; }
 
+/* What the program had not given back when it ended: the log tells. */
+enum { CONTEXTS, STREAMS, EVENTS, MODULES, KINDS };
+static long held[KINDS];
+__attribute__((destructor)) static void tell_what_is_left(void) {
+    static const char *names[] = {"contexts", "streams", "events", "modules"};
+    for (int i = 0; i < KINDS; i++)
+        if (held[i]) stub_log("left", names[i]);
+    for (int i = 0; i < MAX_ALLOCATIONS; i++) {
+        if (allocations[i].base) stub_log("left", allocations[i].host ? "pinned memory" : "memory");
+        if (handles[i].size) stub_log("left", "memory handle");
+    }
+}
+
 /* ---- entry and errors ---- */
 
 API cuInit(unsigned flags) { ENTER_NODE(); return gpu_count() ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE; }
@@ -71,14 +84,14 @@ API cuDeviceGetAttribute(int *v, CUdevice_attribute a, CUdevice d) {
 
 /* ---- contexts, streams, events ---- */
 
-API cuDevicePrimaryCtxRetain(CUcontext *c, CUdevice d) { ENTER_GPU(d); contexts[d].gpu = d; *c = (CUcontext)&contexts[d]; return 0; }
-API cuDevicePrimaryCtxRelease_v2(CUdevice d) { ENTER_GPU(d); return 0; }
+API cuDevicePrimaryCtxRetain(CUcontext *c, CUdevice d) { ENTER_GPU(d); held[CONTEXTS]++; contexts[d].gpu = d; *c = (CUcontext)&contexts[d]; return 0; }
+API cuDevicePrimaryCtxRelease_v2(CUdevice d) { ENTER_GPU(d); held[CONTEXTS]--; return 0; }
 API cuCtxSetCurrent(CUcontext c) { current = (Context *)c; ENTER(); return 0; }
-API cuStreamCreate(CUstream *s, unsigned flags) { ENTER(); if (!current) return CUDA_ERROR_INVALID_CONTEXT; *s = (CUstream)malloc(1); return 0; }
-API cuStreamDestroy_v2(CUstream s) { ENTER(); free(s); return 0; }
+API cuStreamCreate(CUstream *s, unsigned flags) { ENTER(); if (!current) return CUDA_ERROR_INVALID_CONTEXT; held[STREAMS]++; *s = (CUstream)malloc(1); return 0; }
+API cuStreamDestroy_v2(CUstream s) { ENTER(); held[STREAMS]--; free(s); return 0; }
 API cuStreamSynchronize(CUstream s) { ENTER(); return 0; }
-API cuEventCreate(CUevent *e, unsigned flags) { ENTER(); if (!current) return CUDA_ERROR_INVALID_CONTEXT; *e = calloc(1, sizeof(Event)); return 0; }
-API cuEventDestroy_v2(CUevent e) { ENTER(); free(e); return 0; }
+API cuEventCreate(CUevent *e, unsigned flags) { ENTER(); if (!current) return CUDA_ERROR_INVALID_CONTEXT; held[EVENTS]++; *e = calloc(1, sizeof(Event)); return 0; }
+API cuEventDestroy_v2(CUevent e) { ENTER(); held[EVENTS]--; free(e); return 0; }
 API cuEventRecord(CUevent e, CUstream s) { ENTER(); clock_gettime(CLOCK_MONOTONIC, &((Event *)e)->at); ((Event *)e)->recorded = 1; return 0; }
 API cuEventElapsedTime_v2(float *ms, CUevent a, CUevent b) {
     ENTER();
@@ -179,10 +192,11 @@ API cuModuleLoadData(CUmodule *m, const void *code) {
     int major = (int)num(HERE, "attribute75", 10), minor = (int)num(HERE, "attribute76", 0), arch = cubin_arch(code);
     if (!arch) return CUDA_ERROR_INVALID_IMAGE;
     if (arch / 10 != major || arch % 10 > minor) return CUDA_ERROR_NO_BINARY_FOR_GPU;
+    held[MODULES]++;
     *m = (CUmodule)malloc(1);
     return CUDA_SUCCESS;
 }
-API cuModuleUnload(CUmodule m) { ENTER(); free(m); return 0; }
+API cuModuleUnload(CUmodule m) { ENTER(); held[MODULES]--; free(m); return 0; }
 API cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name) {
     int (*known)(const char *) = host_function("stub_kernel_known");
     ENTER();

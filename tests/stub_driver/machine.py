@@ -67,6 +67,10 @@ class StubMachine:
         """Where the stub writes each entry point that is called."""
         return self.root / "log"
 
+    def left(self) -> list[str]:
+        """What programs on this machine had not given back to the CUDA driver when they ended."""
+        return [line.split(" ", 1)[1] for line in self.log.read_text().splitlines() if line.startswith("left ")]
+
     @property
     def environment(self) -> dict[str, str]:
         """For a child process that is to use this machine."""

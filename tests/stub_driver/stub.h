@@ -5,9 +5,14 @@
  *   fault.cuLaunchKernel=719@3         only the third call in this process
  *   fault.cuStreamSynchronize=hang     never returns
  *   gpu2.fault.cuMemAlloc_v2=2         the same, for one GPU only
- *   gpu2.lost=1                        every call on that GPU fails from now on
+ *   gpu2.lost=1                        every call on that GPU fails from now on, with 719 or, for lost=999, that code
  *   flip.bw_copy=1.4096.3              after each launch of bw_copy: allocation 1, byte 4096, bit 3 is inverted
- *   copy=none | displaced              copies report success, and move nothing, or what lies 256 bytes further on
+ *   odd.soak_mma=0.1.3                 block 3 of soak_mma works with argument 0 xor 1, as a broken SM might
+ *   stuck=2.4096.3.1                   allocation 2, byte 4096, bit 3 reads as 1 whatever is written
+ *   copy=none | displaced | partial | repeated | stale    copies report success, and move nothing, what lies 256 bytes
+ *                                      further on, the first half, the first half twice, what they moved long ago
+ *   p2p=corrupt                        what crosses between GPUs arrives with one bit inverted
+ *   gpu0.can_access=0                  the driver says that GPU 0 reaches no other
  *   copy_limit=1                       copies after the first move nothing
  *
  * The file is read again at each call, so that a test can change it while the program under test runs.

@@ -79,6 +79,8 @@ class Context:
 
     def close(self) -> None:
         """Give everything back. On a GPU that is lost the driver does so when the process ends."""
+        if not self._undo:
+            return
         with suppress(DeviceError):
             self.enter()
         for name in tuple(self._pinned):
