@@ -6,6 +6,7 @@ version of that wheel give the same bytes; `--check` proves it: it compiles all 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_103", "sm_120")
 FILES = ("memtest.cu", "soak.cu", "stream.cu")
 
 
+@functools.cache
 def build() -> tuple[Digests, dict[str, bytes]]:
     """What should lie in checks/kernels/compiled: the digests, and each CUBIN by its name."""
     made: list[Shipped] = []

@@ -212,7 +212,71 @@ def _row(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-WHOLE = {"cli.md": command_line, "faults.md": faults, "scenario-parameters.md": parameters}
+def models() -> str:
+    """docs/reference/models-and-sites.md: each bundled profile, its figures with sources, and what is not known."""
+    from gpuaccept.device.mock.scenario import names as scenarios
+    from gpuaccept.profile.load import load_profile
+    from gpuaccept.profile.load import names as profiles
+
+    loaded = {name: load_profile(name) for name in profiles()}
+    hardware = {
+        name: one for name, one in loaded.items() if one.profile.cohorts[0].hardware == name and not one.profile.site
+    }
+    simulated = scenarios()
+    out = [
+        "# Models and sites",
+        "",
+        GENERATED,
+        "Form of the files: [profile files](profile.md). Every limit with its source: `gpuaccept profile show NAME`.",
+        "",
+        "A floor is 0.95 x the lowest published good figure of that metric, on this hardware or on the neighbour that",
+        "its source names. No figure was measured by this project. What nobody published has no limit, must only agree",
+        "over the node, or is observed.",
+        "",
+        "## Models",
+        "",
+        "| profile | GPU | PCI id | GPUs | NVLinks a GPU | cooling | simulated by |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, one in hardware.items():
+        cohort = one.profile.cohorts[0]
+        equal = next(str(limit.equals) for limit in cohort.limits if limit.id == "model")
+        links = str(cohort.links_per_gpu or "none")
+        mock = f"`mock:{name}`" if name in simulated else "nothing"
+        ids = ", ".join(cohort.pci_device_ids)
+        out.append(_row((f"`{name}`", equal, ids, str(cohort.gpus), links, cohort.cooling, mock)))
+    out += ["", "## Sites", "", "| profile | site | operator | cohorts |", "|---|---|---|---|"]
+    for name, one in loaded.items():
+        if name not in hardware:
+            cohorts = ", ".join(f"`{cohort.hardware}`" for cohort in one.profile.cohorts)
+            out.append(_row((f"`{name}`", one.profile.site, one.profile.operator, cohorts)))
+    models_notes = {note for model in hardware.values() for note in model.profile.notes}
+    for name, one in loaded.items():
+        if name not in hardware:
+            notes = [note for note in one.profile.notes if note not in models_notes]
+            out += ["", f"### {name}", "", *(f"- {note}" for note in notes)]
+    for name, one in hardware.items():
+        layers = ", ".join(f"`{layer.name}`" for layer in one.layers)
+        out += ["", f"### {name}", "", f"{one.profile.title}. Made of {layers}.", ""]
+        out += [*(f"- {note}" for note in one.profile.notes), ""]
+        out += ["| metric | at least | typical | source | reference |", "|---|---|---|---|---|"]
+        cohort = one.profile.cohorts[0]
+        for limit in cohort.limits:
+            facts = cohort.metrics.get(limit.metric)
+            if limit.minimum is None or facts is None:
+                continue
+            floor = f"{limit.minimum:g} {limit.unit}" + (" (observed)" if limit.effect == "observe" else "")
+            typical = f"{facts.typical:g}" if facts.typical is not None else ""
+            out.append(_row((f"`{limit.metric}`", floor, typical, limit.source, limit.reference)))
+    return "\n".join([*out, ""])
+
+
+WHOLE = {
+    "cli.md": command_line,
+    "faults.md": faults,
+    "scenario-parameters.md": parameters,
+    "models-and-sites.md": models,
+}
 
 
 def pages() -> dict[Path, str]:
@@ -227,7 +291,9 @@ def pages() -> dict[Path, str]:
 
 def main() -> None:
     """Write all pages."""
-    for path, text in pages().items():
+    import kernel_sass  # reads machine code for seconds, so that it is not among `pages`; tests/nvidia/test_sass.py
+
+    for path, text in {**pages(), REFERENCE / "kernels.md": kernel_sass.page()}.items():
         path.write_text(text, encoding="utf-8")
 
 

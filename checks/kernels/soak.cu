@@ -92,6 +92,7 @@ extern "C" __global__ void __launch_bounds__(256) soak_mma(u32 seed, u32 steps, 
 #ifndef __CUDA_ARCH__
     stride = tiles ? (mask | 1) + 1 : steps | 1;                       // only the steps that move something
 #endif
+#pragma unroll 1              // 16 products a turn are enough; more would only fill the instruction cache
     for (u32 s = 0; s < steps; s += stride) {
         vec v;
         bool move = tile < tiles && (s & mask) == 0;

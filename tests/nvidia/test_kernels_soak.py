@@ -7,11 +7,13 @@ import ctypes
 import pytest
 from kernel_host import BLOCK, Kernels, pointer
 
-from gpuaccept.device.nvidia.soak_reference import MOST_STEPS, soak_signature
+from gpuaccept.device.nvidia.soak_reference import signature
 
 pytestmark = pytest.mark.needs("gcc")
 
 SMS, VECTOR = 128, 16
+MOST_STEPS = 100_000
+"""As soak.cu says: steps * 16 * 9 < 2^24, where fp32 holds every whole number."""
 
 
 class Tally(ctypes.Structure):
@@ -40,41 +42,35 @@ def soak(kernels: Kernels, seed: int, steps: int, expected: int, blocks: int = 2
 
 @pytest.mark.parametrize(("seed", "steps"), [(0, 2), (1, 64), (2**32 - 1, 4096), (20251124, MOST_STEPS)])
 def test_the_kernels_floating_point_gives_the_hosts_integers(kernels: Kernels, seed: int, steps: int) -> None:
-    tallies, _ = soak(kernels, seed, steps, soak_signature(seed, steps))
+    tallies, _ = soak(kernels, seed, steps, signature(seed, steps))
 
     assert tallies[:3] == [(8, 0), (8, 0), (0, 0)]
 
 
 def test_another_result_is_counted_on_its_sm_and_shown(kernels: Kernels) -> None:
-    tallies, signature = soak(kernels, 5, 64, soak_signature(5, 64) ^ 1, blocks=1)
+    tallies, odd = soak(kernels, 5, 64, signature(5, 64) ^ 1, blocks=1)
 
     assert tallies[:2] == [(8, 8), (0, 0)]
-    assert signature == soak_signature(5, 64)
+    assert odd == signature(5, 64)
 
 
 def test_the_tally_goes_on_over_launches_and_blocks_of_one_sm(kernels: Kernels) -> None:
-    tallies, _ = soak(kernels, 5, 64, soak_signature(5, 64), blocks=SMS + 1)
+    tallies, _ = soak(kernels, 5, 64, signature(5, 64), blocks=SMS + 1)
 
     assert tallies == [(16, 0)] + [(8, 0)] * (SMS - 1)
 
 
 def test_every_seed_and_every_number_of_steps_has_its_own_signature() -> None:
-    signatures = {soak_signature(seed, steps) for seed in range(6) for steps in (2, 4, 1024)}
+    signatures = {signature(seed, steps) for seed in range(6) for steps in (2, 4, 1024)}
 
     assert len(signatures) == 18
-
-
-@pytest.mark.parametrize("steps", [0, 3, MOST_STEPS + 2])
-def test_steps_that_would_not_be_exact_are_refused(steps: int) -> None:
-    with pytest.raises(ValueError, match="steps is even"):
-        soak_signature(1, steps)
 
 
 def test_memory_that_moves_beside_it_arrives(kernels: Kernels) -> None:
     tiles, words = 4, 4 * BLOCK * VECTOR // 4
     source, target = (ctypes.c_uint32 * words)(*range(1, words + 1)), (ctypes.c_uint32 * words)()
     tally, wrong = (Tally * SMS)(), ctypes.c_uint64(0)
-    expected = soak_signature(9, 64)
+    expected = signature(9, 64)
 
     def run(mask: int) -> None:
         kernels.run(
