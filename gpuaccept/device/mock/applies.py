@@ -26,6 +26,8 @@ _NEEDS = (
     _Need(
         "pair.over_pcie", lambda model: model.nvlink.links > 0, "its GPUs have no NVLink that PCIe could stand in for"
     ),
+    _Need("pair.wrong_words", lambda model: model.nvlink.p2p == "ok", "its GPUs have no peer access to copy by"),
+    _Need("pair.bandwidth", lambda model: model.nvlink.p2p == "ok", "its GPUs have no peer access to copy by"),
     _Need("pair.p2p", lambda model: model.nvlink.p2p == "ok", "its GPUs have no peer access that could be lost"),
     _Need("pair.", lambda model: model.gpus > 1, "it has one GPU, so no pairs"),
     _Need("remap.", lambda model: model.ecc.remap_readable, "NVML does not read row remapping of its GPUs"),
