@@ -95,9 +95,16 @@ def _module_and_platform(nvml: Nvml, gpu: Gpu) -> tuple[int | None, Platform | U
     info = _filled(nvml, gpu, "nvmlDeviceGetPlatformInfo", pynvml.c_nvmlPlatformInfo_v2_t)
     if isinstance(info, Unavailable):
         return module if isinstance(module, int) else None, UNSET
-    serial = info.chassisSerialNumber.decode("ascii", "replace").strip()
-    place = Platform(chassis_serial=serial, slot=ord(info.slotNumber), tray=ord(info.trayIndex))  # numbers come as char
-    return module if isinstance(module, int) else ord(info.moduleId), place
+    raw = bytes(info)  # the members are C chars, and 0xFF is no text
+    serial = _platform(raw, "chassisSerialNumber").split(b"\0")[0].decode("ascii", "replace").strip()
+    slot, tray, own = (_platform(raw, name)[0] for name in ("slotNumber", "trayIndex", "moduleId"))
+    place = Platform(chassis_serial=serial, slot=slot, tray=tray) if serial else UNSET
+    return module if isinstance(module, int) else own, place
+
+
+def _platform(raw: bytes, member: str) -> bytes:
+    field = getattr(pynvml.c_nvmlPlatformInfo_v2_t, member)
+    return raw[field.offset : field.offset + field.size]
 
 
 def _sm_count(cuda: Cuda, gpu: Gpu) -> int | None:
