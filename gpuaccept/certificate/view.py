@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 from msgspec import Struct
 
-from gpuaccept.certificate import about, bounds, charts, findings, node, results, soak, tables
+from gpuaccept.certificate import about, bounds, charts, findings, node, results, risks, soak, tables
 from gpuaccept.certificate.lookup import lookup
 from gpuaccept.certificate.words import decided
 from gpuaccept.data import Result, Statement
@@ -54,6 +54,7 @@ class Page(Struct, frozen=True):
     matrices: tuple[tables.Matrix, ...]
     load: soak.Soak | None
     method: tuple[about.Fact, ...]
+    risks: tuple[risks.Row, ...]
     checks: tuple[about.Fact, ...]
     coverage: tuple[about.Fact, ...]
     steps: tuple[about.StepRow, ...]
@@ -101,6 +102,7 @@ def page(statement: Statement, envelope: bytes, estimates: Mapping[str, Mapping[
         matrices=tables.matrices(look),
         load=soak.soak(look),
         method=about.method(look),
+        risks=risks.rows(look),
         checks=about.checks(look),
         coverage=about.coverage(look),
         steps=about.steps(look),

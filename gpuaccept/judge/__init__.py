@@ -7,11 +7,12 @@ from gpuaccept.judge.conclude import conclude, no_cohort, not_judged
 from gpuaccept.judge.estimate import Estimate
 from gpuaccept.judge.parts import part
 from gpuaccept.judge.readings import Unjudgeable, change, shown
+from gpuaccept.judge.risk import Risk, risk
 from gpuaccept.judge.rule import Tables, judge_limits, tables
 from gpuaccept.judge.scope import Scope, check_of, cohort_of, scope
 from gpuaccept.judge.wording import requirement
 
-__all__ = ["Estimate", "estimates", "judge", "look", "part", "requirement"]
+__all__ = ["Estimate", "Risk", "estimates", "judge", "look", "part", "requirement", "risk"]
 
 _LOOK_AGAIN = ("guard", "scatter", "fresh look")
 

@@ -8,7 +8,7 @@ from itertools import compress
 from operator import itemgetter
 from typing import NamedTuple
 
-from gpuaccept.data import MetricFacts, Scalar
+from gpuaccept.data import MetricFacts, Scalar, Sigma
 from gpuaccept.judge.measured import Measured
 from gpuaccept.judge.statistics import coverage, deviation, median, student
 
@@ -64,16 +64,13 @@ class Sampled:
         if self.facts is None or self.facts.visit is None:
             return None
         sigma = self.facts.visit
-        type_a = MEDIAN_FACTOR * sigma.sigma_percent / 100
-        type_b = self.facts.type_b_percent / 100
-        return math.sqrt(type_a * type_a / visits + type_b * type_b), sigma.degrees_of_freedom
+        return relative_uncertainty(self.facts, sigma, visits), sigma.degrees_of_freedom
 
     def guard(self, visits: int) -> float | None:
         """U as a fraction of the value; None without pooled sigma."""
         if visits not in self._guards:
             found = self.relative(visits)
-            factor = coverage(self._factor, found[1]) if found and found[1] < FEW_DEGREES else self._factor
-            self._guards[visits] = factor * found[0] if found else None
+            self._guards[visits] = guard_of(*found, self._factor) if found else None
         return self._guards[visits]
 
     def of_look(self, subject: str, look: int) -> tuple[float, ...]:
@@ -117,6 +114,17 @@ class Sampled:
             minimum=min(samples),
             maximum=max(samples),
         )
+
+
+def relative_uncertainty(facts: MetricFacts, visit: Sigma, visits: int) -> float:
+    """Standard uncertainty of the median of `visits` visits, as a fraction of the value: type A and type B."""
+    type_a, type_b = MEDIAN_FACTOR * visit.sigma_percent / 100, facts.type_b_percent / 100
+    return math.sqrt(type_a * type_a / visits + type_b * type_b)
+
+
+def guard_of(u: float, degrees_of_freedom: float, factor: float) -> float:
+    """U for a standard uncertainty: `factor` times it, or by Student's t where degrees of freedom are few."""
+    return (coverage(factor, degrees_of_freedom) if degrees_of_freedom < FEW_DEGREES else factor) * u
 
 
 def _all_medians(measured: Measured) -> dict[str, tuple[float, ...]] | None:

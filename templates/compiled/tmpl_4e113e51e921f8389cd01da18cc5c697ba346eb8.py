@@ -245,7 +245,29 @@ def root(context, missing=missing):
     finally: gen.close()
     yield '\n<section class="s-method" aria-labelledby="s5">\n  <header><h2 id="s5"><span>5</span> Method</h2><p>Limits stand in the profile, samples in the record; the verdict is a function of both and can be drawn again.</p></header>\n  <div>\n  <dl class="facts">\n'
     yield escape(environment.finalize(context.call(environment.getattr((undefined(name='m') if l_0_m is missing else l_0_m), 'facts'), environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'method'))))
-    yield '\n  </dl>\n  <h3 class="sub">Checks</h3>\n  <dl class="facts">\n'
+    yield '\n  </dl>\n'
+    if environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'risks'):
+        pass
+        yield '  <h3 class="sub">How often a limit is wrong</h3>\n  <p class="foot">For one part, by the scatter that the profile declares, taken as normal. u: standard uncertainty. Seen: loss of a typical part that keeps it from passing with 95&#8239;% power. False accept: a part beyond the limit passes. False reject: a good part does not pass at the first look; a further look follows.</p>\n  <table role="table" class="plain stack risks">\n    <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Limit</th><th role="columnheader" scope="col">u</th><th role="columnheader" scope="col">Seen</th><th role="columnheader" scope="col">False accept</th><th role="columnheader" scope="col">False reject</th></tr></thead>\n    <tbody role="rowgroup">\n'
+        for l_1_r in environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'risks'):
+            _loop_vars = {}
+            pass
+            yield '<tr role="row"><th role="rowheader" scope="row">'
+            yield escape(environment.finalize(context.call(environment.getattr((undefined(name='m') if l_0_m is missing else l_0_m), 'ident'), environment.getattr(l_1_r, 'metric'), _loop_vars=_loop_vars)))
+            yield ' <bdi>'
+            yield escape(environment.finalize(environment.getattr(l_1_r, 'requirement')))
+            yield '</bdi><td role="cell" class="num">'
+            yield escape(environment.finalize(environment.getattr(l_1_r, 'uncertainty')))
+            yield '<td role="cell" class="num">'
+            yield escape(environment.finalize(environment.getattr(l_1_r, 'loss')))
+            yield '<td role="cell" class="num">'
+            yield escape(environment.finalize(environment.getattr(l_1_r, 'false_accept')))
+            yield '<td role="cell" class="num">'
+            yield escape(environment.finalize(environment.getattr(l_1_r, 'false_reject')))
+            yield '\n'
+        l_1_r = missing
+        yield '    </tbody>\n  </table>\n'
+    yield '  <h3 class="sub">Checks</h3>\n  <dl class="facts">\n'
     yield escape(environment.finalize(context.call(environment.getattr((undefined(name='m') if l_0_m is missing else l_0_m), 'facts'), environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'checks'))))
     yield '\n  </dl>\n'
     if environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'coverage'):
@@ -322,7 +344,7 @@ def root(context, missing=missing):
     l_1_i = missing
     yield '</code></p>\n    <p class="label">Check it offline</p>\n    <pre tabindex="0" role="region" aria-label="Commands that check this certificate"><code>gpuaccept verify certificate.html --trust trust.yaml'
     yield escape(environment.finalize((' --allow-simulated' if environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'simulated') else '')))
-    yield '</code></pre>\n    <p class="label">Without gpuaccept: take the record out of this page, then check one signature with openssl (node.pub: the signer\'s public key, from whoever vouches for it)</p>\n    <pre tabindex="0" role="region" aria-label="Commands that check the signature without gpuaccept"><code>sed -n \'/^&lt;script /,/^&lt;\\/script&gt;/p\' certificate.html | sed \'1d;$d\' | base64 -d > record.json\nsha256sum record.json\nsed \'s/.*"payload":"\\([^"]*\\)".*/\\1/\' record.json | base64 -d > payload.json\nsed \'s/.*"sig":"\\([^"]*\\)".*/\\1/\' record.json | base64 -d > signature\n{ printf \'DSSEv1 28 application/vnd.in-toto+json %d \' "$(wc -c &lt; payload.json)"; cat payload.json; } > signed\nopenssl pkeyutl -verify -pubin -inkey node.pub -rawin -in signed -sigfile signature</code></pre>\n  </div>\n  </div>\n</section>\n\n'
+    yield '</code></pre>\n    <p class="label">Without gpuaccept: take the record out of this page, then check one signature with openssl (node.pub: the signer\'s public key, from whoever vouches for it)</p>\n    <pre tabindex="0" role="region" aria-label="Commands that check the signature without gpuaccept"><code>sed -n \'/^&lt;script /,/^&lt;\\/script&gt;/p\' certificate.html | sed \'1d;$d\' | tr -d \'\\n\' > record.json\nsha256sum record.json\nsed \'s/.*"payload":"\\([^"]*\\)".*/\\1/\' record.json | base64 -d > payload.json\nsed \'s/.*"sig":"\\([^"]*\\)".*/\\1/\' record.json | base64 -d > signature\n{ printf \'DSSEv1 28 application/vnd.in-toto+json %d \' "$(wc -c &lt; payload.json)"; cat payload.json; } > signed\nopenssl pkeyutl -verify -pubin -inkey node.pub -rawin -in signed -sigfile signature</code></pre>\n  </div>\n  </div>\n</section>\n\n'
     if environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'annex'):
         pass
         yield '<section class="annex" aria-labelledby="sa">\n  <header><h2 id="sa"><span>A</span> Every GPU</h2><p>The judged figure of each GPU. Underlined: worst. U: the largest of the row. '
@@ -391,9 +413,9 @@ def root(context, missing=missing):
     if environment.getattr((undefined(name='p') if l_0_p is missing else l_0_p), 'simulated'):
         pass
         yield ' <span class="sim">SIMULATED</span>'
-    yield '</p></footer>\n<script type="application/vnd.gpuaccept.record+b64" id="gpuaccept-record">\n'
+    yield '</p></footer>\n<script type="application/vnd.gpuaccept.record+json" id="gpuaccept-record">\n'
     yield escape(environment.finalize((undefined(name='envelope') if l_0_envelope is missing else l_0_envelope)))
     yield '\n</script>\n</body>\n</html>\n'
 
 blocks = {}
-debug_info = '1=25&3=28&6=30&7=32&8=34&11=36&12=43&13=45&15=47&16=51&17=53&22=57&23=59&27=64&29=66&31=68&32=73&33=75&34=83&35=86&37=88&38=91&43=94&47=96&48=98&53=105&54=109&60=117&62=121&64=124&65=143&66=146&67=150&68=156&70=160&71=163&78=173&83=176&84=180&91=198&99=200&104=203&105=207&113=216&114=220&118=228&119=232&124=240&130=247&134=249&136=251&139=254&149=257&151=259&155=262&156=266&163=281&166=284&167=288&175=297&178=302&179=306&186=316&188=324&200=326&202=329&205=331&206=339&207=343&208=347&209=351&217=386&219=395'
+debug_info = '1=25&3=28&6=30&7=32&8=34&11=36&12=43&13=45&15=47&16=51&17=53&22=57&23=59&27=64&29=66&31=68&32=73&33=75&34=83&35=86&37=88&38=91&43=94&47=96&48=98&53=105&54=109&60=117&62=121&64=124&65=143&66=146&67=150&68=156&70=160&71=163&78=173&83=176&84=180&91=198&99=200&104=203&105=207&113=216&114=220&118=228&119=232&124=240&130=247&132=249&138=252&139=256&146=271&148=273&151=276&161=279&163=281&167=284&168=288&175=303&178=306&179=310&187=319&190=324&191=328&198=338&200=346&212=348&214=351&217=353&218=361&219=365&220=369&221=373&229=408&231=417'

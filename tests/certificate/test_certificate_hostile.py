@@ -23,7 +23,9 @@ ATTACKS = {
     "attribute": '" onmouseover="alert(1)" x="',
     "entity": "&lt;script&gt;&#x202e;",
     "css": '"}body{display:none}@import "x";</style>',
-    "second record": 'x</p><script type="application/vnd.gpuaccept.record+b64" id="gpuaccept-record">\nAAAA\n</script>',
+    "second record": (
+        'x</p><script type="application/vnd.gpuaccept.record+json" id="gpuaccept-record">\nAAAA\n</script>'
+    ),
     "long": "A" * 4000,
     "combining": "e" + "\u0301" * 50,
 }
