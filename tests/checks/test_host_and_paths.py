@@ -1,0 +1,145 @@
+"""PCIe, host and paths on the simulated node: what the checks tell apart, and what they never take for a fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gpuaccept.check import Visit
+from gpuaccept.data import Column, Failure
+from gpuaccept.device.open import DeviceSpec, open_node
+from gpuaccept.run.loading import load_checks
+from gpuaccept.run.plan import parameters_of
+
+CHECKS = load_checks(None)
+
+
+class Seen:
+    """The last samples of every metric and subject after some visits, and the failures of all."""
+
+    def __init__(self, check: str, *faults: str, device: str = "hgx-b200", visits: int = 1, **parameters: Any) -> None:
+        node = open_node(DeviceSpec(device=f"mock:{device}", seed=3, faults=faults), None, lambda gpu, call: None)
+        self.columns: list[Column] = []
+        self.failures: list[Failure] = []
+        one = CHECKS[check].check
+        for number in range(1, visits + 1):
+            given = parameters_of(one, parameters)
+            visit = Visit(check=one, parameters=given, state="hot", visit=number, seed=number, clock=node.now)
+            one.measure(node, visit)
+            self.columns += visit.columns()
+            self.failures += visit.failures
+            node.wait(600.0)
+        node.close()
+
+    def of(self, metric: str) -> dict[str, tuple[Any, ...]]:
+        """Subject -> samples of the last visit."""
+        return next(
+            dict(zip(column.subjects, column.samples, strict=True))
+            for column in reversed(self.columns)
+            if column.metric.split(".")[1].removesuffix("_hot") == metric
+        )
+
+
+def odd(samples: dict[str, tuple[Any, ...]], usual: tuple[Any, ...]) -> set[str]:
+    return {subject for subject, found in samples.items() if found != usual}
+
+
+def test_a_link_that_sleeps_when_idle_is_read_awake() -> None:
+    node = open_node(DeviceSpec(device="mock:hgx-b200"), None, lambda gpu, call: None)
+    assert node.pcie(0, under_load=False).generation == 1
+    assert set(Seen("pcie").of("generation_under_load").values()) == {("5", "5", "5")}
+
+
+def test_a_reduced_link_is_of_its_gpu_alone() -> None:
+    assert odd(Seen("pcie", "pcie_width_reduced:gpu=3").of("width_under_load"), ("16",) * 3) == {"gpu/3"}
+    assert odd(Seen("pcie", "pcie_gen_down_under_load:gpu=4").of("generation_under_load"), ("5",) * 3) == {"gpu/4"}
+
+
+def test_c2c_is_measured_where_there_is_a_grace_and_said_once_where_there_is_none() -> None:
+    grace = Seen("pcie", "c2c_down:gpu=1,links=2", device="gb200-nvl72")
+    assert grace.of("c2c_links_inactive") == {f"gpu/{gpu}": ("2" if gpu == 1 else "0",) for gpu in range(4)}
+    assert not grace.failures
+    none = Seen("pcie").failures
+    assert {(failure.metric, failure.subject) for failure in none} == {
+        ("pcie.c2c_links_inactive", "node"),
+        ("pcie.c2c_errors_new", "node"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("number", "metric"),
+    [
+        (79, "xid_fatal_new"),
+        (94, "xid_contained_new"),
+        (63, "xid_repair_new"),
+        (31, "xid_unclear_new"),
+        (999, "xid_unclear_new"),
+    ],
+)
+def test_an_xid_counts_in_one_class_of_its_gpu(number: int, metric: str, tmp_path: Any) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(f"hardware: hgx-b200\nset: [{{target: gpu/5, parameter: gpu.xid, value: {number}, from: 5m}}]\n")
+    seen = Seen("host", device=str(path), visits=2)
+    for name in ("xid_fatal_new", "xid_contained_new", "xid_repair_new", "xid_unclear_new"):
+        assert seen.of(name)["gpu/5"] == ("1" if name == metric else "0",)
+        assert odd(seen.of(name), ("0",)) <= {"gpu/5"}
+    assert seen.of("xids")["gpu/5"] == (str(number),)
+    assert seen.of("xid_elsewhere_new") == {"node": ("0",)}
+
+
+def test_the_xid_of_a_gpu_that_no_longer_answers_is_still_its_own() -> None:
+    seen = Seen("host", "xid_79:gpu=6", visits=2)
+    assert seen.of("xid_fatal_new")["gpu/6"] == ("1",)
+    assert seen.of("xid_elsewhere_new") == {"node": ("0",)}
+
+
+def test_what_is_plugged_in_is_counted_and_named() -> None:
+    healthy, seen = Seen("host"), Seen("host", "nvme_missing:count=2", "dimm_missing", "nic_port_slow:port=1")
+    assert (healthy.of("nvme_count")["node"], seen.of("nvme_count")["node"]) == (("10",), ("8",))
+    assert (healthy.of("dimms_count")["node"], seen.of("dimms_count")["node"]) == (("32",), ("31",))
+    assert seen.of("port_rate_lowest")["node"] == (200.0,)
+    assert "mlx5_1 200" in seen.of("ports")["node"][0] and "mlx5_2 400" in seen.of("ports")["node"][0]
+    assert set(seen.of("nvme")["node"][0].split(", ")) < set(healthy.of("nvme")["node"][0].split(", "))
+
+
+def test_copies_over_pcie_show_no_bytes_on_the_links_and_do_not_touch_other_pairs() -> None:
+    seen = Seen("nvlink", "p2p_over_pcie_silently:gpu=1,peer=6", states=False)
+    assert odd(seen.of("link_bytes_share"), (100.0,)) == {"gpu/1>gpu/6", "gpu/6>gpu/1"}
+    assert seen.of("link_bytes_share")["gpu/1>gpu/6"] == (0.0,)
+    assert max(seen.of("device_to_device_memcpy_read_ce")["gpu/1>gpu/6"]) < 100
+    for name in ("one_to_all_write_ce", "all_to_one_write_ce", "all_to_all_write_ce"):
+        assert all(min(samples) > 760 for samples in seen.of(name).values())
+
+
+def test_a_link_that_is_down_leaves_the_path_proven() -> None:
+    seen = Seen("nvlink", "nvlink_link_down", states=False)
+    assert set(seen.of("link_bytes_share").values()) == {(100.0,)}
+
+
+def test_a_weak_port_shows_in_all_to_all_alone() -> None:
+    seen = Seen("nvlink", "nvswitch_port_weak:gpu=2,link=4", states=False)
+    assert odd({s: (v[0] < 760,) for s, v in seen.of("all_to_all_write_ce").items()}, (False,)) == {"gpu/2"}
+    for name in ("one_to_all_write_ce", "all_to_one_write_ce", "device_to_device_memcpy_write_ce"):
+        assert all(min(samples) > 760 for samples in seen.of(name).values())
+
+
+def test_one_direction_of_a_link_slows_what_leaves_its_gpu() -> None:
+    seen = Seen("nvlink", "nvlink_one_direction_slow:gpu=2,loss_percent=60", states=False)
+    slow = {subject for subject, v in seen.of("device_to_device_memcpy_write_ce").items() if v[0] < 760}
+    assert slow == {f"gpu/2>gpu/{peer}" for peer in range(8) if peer != 2}
+    slow = {subject for subject, v in seen.of("device_to_device_memcpy_read_ce").items() if v[0] < 750}
+    assert slow == {f"gpu/{peer}>gpu/2" for peer in range(8) if peer != 2}
+
+
+def test_links_whose_counters_can_not_be_read_prove_nothing() -> None:
+    node = open_node(DeviceSpec(device="mock:hgx-b200"), None, lambda gpu, call: None)
+    read = node.link_traffic
+    node.link_traffic = lambda gpu: tuple(  # type: ignore[method-assign]
+        link._replace(transmitted_bytes=node.links(0)[0].crc_errors) for link in read(gpu)
+    )
+    check = CHECKS["nvlink"].check
+    visit = Visit(check=check, parameters=parameters_of(check, {"states": False}), state="hot", clock=node.now)
+    check.measure(node, visit)
+    assert "nvlink.link_bytes_share_hot" not in {column.metric for column in visit.columns()}
+    assert len([f for f in visit.failures if f.metric == "nvlink.link_bytes_share_hot"]) == 56
