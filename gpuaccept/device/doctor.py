@@ -15,8 +15,10 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from gpuaccept import ambient
+from gpuaccept.check import Unavailable
 from gpuaccept.device.nvidia.host import Host
-from gpuaccept.device.nvidia.probe import Probed
+from gpuaccept.device.nvidia.probe import Probed, device_nodes
+from gpuaccept.device.nvidia.programs import Programs
 
 PROBE_SECONDS = 30.0
 """A driver that needs longer to answer the simplest questions hangs."""
@@ -25,7 +27,8 @@ _PACKAGES = (
     ("pynvml", "nvidia-ml-py", "pip install nvidia-ml-py"),
     ("cuda.bindings.driver", "cuda-bindings", "pip install 'cuda-bindings>=13,<14'"),
 )
-_NODE = re.compile(r"^nvidia(\d+|ctl|-uvm)$")
+_GPU_NODE = re.compile(r"^nvidia\d+$")
+_ALL_DEVICES = "hand all GPUs to the container (--gpus all; in Slurm all of the node's GPUs), or run outside of it"
 
 
 class Examined(NamedTuple):
@@ -40,7 +43,7 @@ class Examined(NamedTuple):
 def examine(state_directory: Path, host: Host | None = None, seconds: float = PROBE_SECONDS) -> tuple[Examined, ...]:
     """Everything that a run on this node needs, in the order in which one would repair it."""
     host = host or Host()
-    probed, silence = _ask(seconds)
+    probed, silence = _ask(seconds, host.root)
     return (
         *_packages(),
         _compiler(probed),
@@ -48,6 +51,7 @@ def examine(state_directory: Path, host: Host | None = None, seconds: float = PR
         _device_nodes(host, probed),
         *_driver(host, probed, silence),
         *(_gpus(host, probed) if probed and not probed.nvml_error else ()),
+        _other_readers(host),
         _state_directory(state_directory),
     )
 
@@ -57,9 +61,9 @@ def ready(examined: tuple[Examined, ...]) -> bool:
     return all(one.status != "problem" for one in examined)
 
 
-def _ask(seconds: float) -> tuple[Probed | None, str]:
+def _ask(seconds: float, root: Path) -> tuple[Probed | None, str]:
     """The probe's findings, or why there are none (which call hung, or how it died)."""
-    command = [sys.executable, "-m", "gpuaccept.device.nvidia.probe"]
+    command = [sys.executable, "-m", "gpuaccept.device.nvidia.probe", str(root)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace")
     try:
         said, _ = child.communicate(timeout=seconds)
@@ -91,13 +95,19 @@ def _packages() -> Iterator[Examined]:
 
 
 def _compiler(probed: Probed | None) -> Examined:
-    name = "NVRTC"
+    name = "kernels"
     if probed is None:
-        return Examined(name, "unknown", "the process that looks for it was stopped")
+        return Examined(name, "unknown", "the process that looks for them was stopped")
+    others = probed.uncompiled
+    if not others:
+        return Examined(name, "ok", "shipped for these GPUs" if probed.gpus else "shipped")
     if probed.nvrtc_version:
-        return Examined(name, "ok", f"NVRTC {probed.nvrtc_version} compiles the kernels")
+        return Examined(name, "ok", f"NVRTC {probed.nvrtc_version} compiles them for {', '.join(others)}")
     return Examined(
-        name, "problem", "NVRTC is not installed: no kernel can be compiled", "pip install 'gpuaccept[nvrtc]'"
+        name,
+        "problem",
+        f"none are shipped for {', '.join(others)}, and NVRTC, which compiles them, is not installed",
+        "pip install 'gpuaccept[nvrtc]'",
     )
 
 
@@ -119,20 +129,27 @@ def _kernel_module(host: Host, probed: Probed | None) -> Examined:
 def _device_nodes(host: Host, probed: Probed | None) -> Examined:
     name = "device nodes"
     folder = host.root / "dev"
-    nodes = sorted(entry.name for entry in folder.glob("nvidia*") if _NODE.match(entry.name))
+    nodes = device_nodes(folder)
     if not nodes:
         if probed and probed.stub:
             return Examined(name, "unknown", "a stub driver has none")
-        return Examined(
-            name,
-            "problem",
-            "no /dev/nvidia* here",
-            "load the driver; in a container, hand the devices in (for example --gpus all)",
-        )
+        return Examined(name, "problem", "no /dev/nvidia* here", f"load the driver; in a container, {_ALL_DEVICES}")
     closed = [node for node in nodes if not os.access(folder / node, os.R_OK | os.W_OK)]
     if closed:
         return Examined(
             name, "problem", f"no permission for /dev/{closed[0]}", "run as root, or as a member of its group"
+        )
+    if probed and probed.nodes_refused:
+        return Examined(
+            name,
+            "problem",
+            f"the kernel refuses /dev/{probed.nodes_refused[0]} to this process, though its mode allows it (a cgroup)",
+            _ALL_DEVICES,
+        )
+    gpus, inside = len(host.pci_gpus()), sum(bool(_GPU_NODE.match(node)) for node in nodes)
+    if inside < gpus:
+        return Examined(
+            name, "problem", f"{inside} of the {gpus} GPUs in /sys are in /dev: this container hides some", _ALL_DEVICES
         )
     return Examined(name, "ok", ", ".join(nodes))
 
@@ -152,7 +169,7 @@ def _driver(host: Host, probed: Probed | None, silence: str) -> Iterator[Examine
         yield Examined("driver libraries", "ok", "libnvidia-ml.so.1, libcuda.so.1")
     if probed.nvml_error:
         if not probed.libraries_missing:
-            yield Examined("NVML", "problem", probed.nvml_error, "modprobe nvidia; dmesg says why where that fails")
+            yield Examined("NVML", "problem", probed.nvml_error, _nvml_remedy(probed.nvml_error))
     else:
         yield _same_version(host, probed)
     if probed.cuda_error:
@@ -174,6 +191,12 @@ def _same_version(host: Host, probed: Probed) -> Examined:
             "reboot the node, or unload and load the driver",
         )
     return Examined("NVML", "ok", f"driver {said}")
+
+
+def _nvml_remedy(error: str) -> str:
+    if "NO_PERMISSION" in error:
+        return "run as root, or as a member of the group that owns /dev/nvidia*"
+    return "modprobe nvidia; dmesg says why where that fails"
 
 
 def _cuda_remedy(error: str) -> str:
@@ -203,6 +226,13 @@ def _gpus(host: Host, probed: Probed) -> Iterator[Examined]:
         "systemctl enable --now nvidia-persistenced (or nvidia-smi -pm 1)",
     )
     yield _mode("MIG mode", [gpu.mig_mode for gpu in probed.gpus], "disabled", "nvidia-smi -mig 0, then reset the GPUs")
+    yield _mode(
+        "confidential computing",
+        [gpu.cc_mode for gpu in probed.gpus],
+        "off",
+        "expect other limits (transfers are encrypted), or turn CC mode off with NVIDIA's gpu-admin-tools and reset "
+        "the GPUs",
+    )
     yield _processes(probed)
     yield _fabric_manager(host, probed)
 
@@ -220,12 +250,32 @@ def _processes(probed: Probed) -> Examined:
     name = "compute processes"
     busy = [number for number, gpu in enumerate(probed.gpus) if gpu.processes]
     if busy:
+        first = (probed.gpus[busy[0]].processes or ("",))[0]
         return Examined(
-            name, "problem", f"on {_numbers(busy)} (NVML order)", "stop them: they disturb, and would be disturbed"
+            name,
+            "problem",
+            f"process {first} on {_numbers(busy)} (NVML order)",
+            "end it, or wait for it; `run --force-busy` measures all the same, and the record says so",
         )
-    if any(gpu.processes is None for gpu in probed.gpus):
-        return Examined(name, "unknown", "NVML does not say")
+    unknown = next((gpu.processes_unknown for gpu in probed.gpus if gpu.processes is None), None)
+    if unknown is not None:
+        return Examined(name, "unknown", unknown)
     return Examined(name, "ok", "none")
+
+
+def _other_readers(host: Host) -> Examined:
+    name = "other readers"
+    readers = Programs(host.root).telemetry_readers()
+    if isinstance(readers, Unavailable):
+        return Examined(name, "unknown", readers.reason)
+    if readers:
+        return Examined(
+            name,
+            "problem",
+            f"{', '.join(readers)} reads the GPUs: it wakes them, and may hold their counters",
+            "stop it while the run goes on (for example systemctl stop nvidia-dcgm)",
+        )
+    return Examined(name, "ok", "none: no DCGM, no exporter")
 
 
 def _fabric_manager(host: Host, probed: Probed) -> Examined:

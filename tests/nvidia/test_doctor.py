@@ -10,6 +10,7 @@ from stub_driver.machine import DRIVER, StubMachine
 
 from gpuaccept.device.doctor import Examined, examine, ready
 from gpuaccept.device.nvidia.host import Host
+from gpuaccept.device.nvidia.probe import refused_nodes
 
 needs_gcc = pytest.mark.needs("gcc")
 
@@ -22,7 +23,7 @@ def whole(machine: StubMachine, monkeypatch: pytest.MonkeyPatch) -> StubMachine:
     version = machine.root / "proc/driver/nvidia/version"
     version.parent.mkdir(parents=True)
     version.write_text(f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {DRIVER}  Release Build\n")
-    (machine.root / "dev").mkdir()
+    (machine.root / "dev").mkdir(exist_ok=True)
     for node in ("nvidiactl", "nvidia-uvm", *(f"nvidia{number}" for number in range(8)), "nvidia-caps"):
         (machine.root / "dev" / node).touch()
     return machine
@@ -48,7 +49,9 @@ def test_a_whole_machine_is_ready(whole: StubMachine) -> None:
     [
         (["gpu5.persistence=0"], "persistence mode", "disabled on GPU 5", "nvidia-persistenced"),
         (["gpu1.mig=1", "gpu2.mig=1"], "MIG mode", "enabled on GPU 1, 2", "nvidia-smi -mig 0"),
-        (["gpu7.processes=2"], "compute processes", "on GPU 7", "stop them"),
+        (["gpu7.processes=2"], "compute processes", "process 4242 (of another user) on GPU 7", "--force-busy"),
+        (["cc=1"], "confidential computing", "on on GPU 0, 1", "gpu-admin-tools"),
+        (["fault.nvmlInitWithFlags=4"], "NVML", "NVML_ERROR_NO_PERMISSION", "the group that owns /dev/nvidia*"),
         (["gpus=7"], "GPUs", "PCI 8, NVML 7, CUDA 7", "XID 79"),
         (["gpu3.lost=1"], "GPUs", "PCI 8, NVML 7, CUDA 8; 1 lost", "XID 79"),
         (["fabric.state=2"], "fabric manager", "in progress", "nvidia-fabricmanager"),
@@ -70,6 +73,41 @@ def test_what_is_missing_is_named_with_a_remedy(
 
 
 @needs_gcc
+def test_a_container_that_hides_devices_is_seen_by_what_sysfs_still_shows(whole: StubMachine) -> None:
+    for number in range(2, 8):
+        (whole.root / f"dev/nvidia{number}").unlink()
+    whole.set("gpus=2")
+    found = look(whole)
+    assert found["device nodes"].text == "2 of the 8 GPUs in /sys are in /dev: this container hides some"
+    assert "--gpus all" in found["device nodes"].remedy
+    assert found["GPUs"].text == "PCI 8, NVML 2, CUDA 2"
+
+
+def test_a_node_that_the_cgroup_refuses_is_named_though_its_mode_allows_it(tmp_path: Path) -> None:
+    for node in ("nvidiactl", "nvidia0", "nvidia1", "nvidia-caps"):
+        (tmp_path / node).touch()
+    closed: list[int] = []
+
+    def opener(path: Path, flags: int) -> int:
+        if path.name == "nvidia1":
+            raise PermissionError(1, "Operation not permitted")
+        return 7
+
+    assert refused_nodes(tmp_path, lambda *_: None, opener, closed.append) == ("nvidia1",)
+    assert closed == [7, 7]
+
+
+@needs_gcc
+def test_programs_that_read_the_gpus_are_named(whole: StubMachine) -> None:
+    process = whole.root / "proc/4711"
+    process.mkdir(parents=True)
+    (process / "comm").write_text("nv-hostengine\n")
+    reader = look(whole)["other readers"]
+    assert (reader.status, reader.text.split()[0]) == ("problem", "nv-hostengine")
+    assert "nvidia-dcgm" in reader.remedy
+
+
+@needs_gcc
 def test_a_driver_that_hangs_is_named_with_its_call(whole: StubMachine) -> None:
     whole.set("gpu4.fault.nvmlDeviceGetEccMode=hang")
     found = look(whole, seconds=3.0)
@@ -87,7 +125,7 @@ def test_a_fabric_manager_of_another_version(whole: StubMachine) -> None:
 def test_a_state_directory_below_a_file_is_a_problem(whole: StubMachine) -> None:
     (whole.root / "file").touch()
     found = examine(whole.root / "file" / "gpuaccept", Host(whole.root))
-    assert found[-1].status == "problem"
+    assert next(one for one in found if one.name == "state directory").status == "problem"
 
 
 @needs_gcc
@@ -104,4 +142,4 @@ def test_a_machine_without_a_driver_gets_a_list(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
     found = {one.name: one for one in examine(tmp_path, Host(tmp_path))}
     assert found["kernel module"].status == found["device nodes"].status == "problem"
-    assert found["state directory"].status == found["NVRTC"].status == "ok"
+    assert found["state directory"].status == found["kernels"].status == "ok"

@@ -43,6 +43,7 @@ def test_without_a_driver_one_sentence_and_exit_3() -> None:
         (["gpus=0"], "CUDA finds no GPU on this machine", "doctor"),
         (["fault.nvmlInitWithFlags=9"], "nvmlInit returned 9 (NVML_ERROR_DRIVER_NOT_LOADED)", "modprobe nvidia"),
         (["cuda_version=12020"], "the driver supports CUDA 12.2; 12.8 or newer is needed", "driver 570"),
+        (["fault.nvmlInitWithFlags=4"], "no permission for the GPUs: nvmlInit returned 4", "as root"),
         (["fault.cuInit=999"], "cuInit returned 999 (CUDA_ERROR_UNKNOWN)", "doctor"),
     ],
 )

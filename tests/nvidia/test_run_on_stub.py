@@ -75,16 +75,6 @@ def test_a_run_on_the_stub_never_looks_real(machine: StubMachine) -> None:
 
 
 @needs_gcc
-def test_what_this_version_can_not_measure_leaves_the_node_undecided(machine: StubMachine) -> None:
-    done = run(machine)
-    assert done.returncode == 3, done.stderr
-    evidence = predicate(machine)["evidence"]
-    reasons = {failure["reason"] for step in evidence["steps"] for failure in step.get("failures", ())}
-    assert any("not measured by this version" in reason for reason in reasons)
-    assert any("CUDA_ERROR_OUT_OF_MEMORY" in reason for reason in reasons)
-
-
-@needs_gcc
 def test_the_real_kernels_measure_every_gpu(machine: StubMachine, small: str) -> None:
     done = run(machine, "--plan", "small", profile=small)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -139,4 +129,4 @@ def test_without_a_driver_one_sentence_and_nothing_is_written(tmp_path: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 3
     assert done.stderr.splitlines()[0] == "gpuaccept: no NVIDIA driver on this machine (libnvidia-ml.so.1 not found)"
-    assert not (tmp_path / "out" / "record.json").exists()
+    assert not (tmp_path / "out").exists()

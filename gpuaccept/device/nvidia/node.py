@@ -103,6 +103,11 @@ def _open_nvml(pulse: Pulse) -> Nvml:
                 "no NVIDIA driver on this machine (libnvidia-ml.so.1 not found)",
                 "install the driver, or try a simulated node: --device mock:hgx-b200",
             ) from None
+        if error.code == pynvml.NVML_ERROR_NO_PERMISSION:
+            raise DeviceUnavailable(
+                f"no permission for the GPUs: {error.call} returned {error.code} ({error.name})",
+                "run as root, or as a member of the group that owns /dev/nvidia*",
+            ) from None
         raise DeviceUnavailable(
             f"the NVIDIA driver does not answer: {error.call} returned {error.code} ({error.name})",
             "load the driver (modprobe nvidia), or run `gpuaccept doctor` to see what is missing",
