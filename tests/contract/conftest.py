@@ -22,11 +22,22 @@ def _mock(name: str) -> NodeFactory:
 
 @functools.cache
 def _load_the_stub() -> tempfile.TemporaryDirectory[str]:
-    """Make the stub this process's driver; the machine's files go when the process ends."""
+    """Make the stub this process's driver; the machine's files go when the process ends.
+
+    Its GPUs have few SMs, and launches of the load are short and few: the host runs all threads one after the other.
+    """
     from stub_driver.machine import make_machine
 
+    from gpuaccept.device.nvidia import host_copies, load, soak_mma, timing
+
+    timing.WARM_MAXIMUM_S = 0.1
+    host_copies.BUSY_S = 0.05
+    load.AHEAD_S = 0.05
+    soak_mma.STEPS = 2000
     folder = tempfile.TemporaryDirectory(prefix="gpuaccept-stub-")
-    make_machine(Path(folder.name)).load_here()
+    machine = make_machine(Path(folder.name))
+    machine.set("attribute16=2", "memory_mb=64")
+    machine.load_here()
     return folder
 
 
