@@ -50,6 +50,14 @@ def test_repeats_of_a_visit_scatter_by_the_repeat_sigma() -> None:
     assert pstdev(rates) / fmean(rates) * 100 == pytest.approx(0.1, rel=0.05)
 
 
+@pytest.mark.parametrize("rho", [0.0, 0.6])
+def test_neighbouring_repeats_correlate_as_declared_and_scatter_no_more(rho: float) -> None:
+    path = _path(Spread(repeat=0.1, visit=0.0, gpu=0.0, node=0.0, correlation=rho))
+    rates = [path.rate(i * 0.01, i * 10_000_000, 0) for i in range(DRAWS)]
+    assert float(np.corrcoef(rates[:-1], rates[1:])[0, 1]) == pytest.approx(rho, abs=0.03)
+    assert pstdev(rates) / fmean(rates) * 100 == pytest.approx(0.1, rel=0.06)
+
+
 def test_visits_scatter_by_the_visit_sigma_and_share_it_within() -> None:
     path = _path(Spread(repeat=0.0, visit=0.2, gpu=0.0, node=0.0))
     visits = []
