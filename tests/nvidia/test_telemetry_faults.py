@@ -266,8 +266,17 @@ def test_in_a_container_a_process_that_is_not_seen_may_be_our_own(machine: StubM
 
 def test_an_old_driver_is_read_by_its_older_calls(machine: StubMachine) -> None:
     newer = ("TemperatureV", "MarginTemperature", "SramEccErrorStatus", "RepairStatus", "PlatformInfo")
-    machine.set(*(f"fault.nvmlDeviceGet{name}=13" for name in newer), "fabric.old=1", "temperature=51")
-    sensors, ecc, fabric = machine.ask(SENSORS, ECC, FABRIC)
+    without = ("94", "165", "185", "186")
+    machine.set(
+        *(f"fault.nvmlDeviceGet{name}=13" for name in newer),
+        *(f"fielderror{field}=3" for field in without),
+        *("fabric.old=1", "temperature=51", "power_mw=90000"),
+    )
+    sensors, ecc, fabric, pcie, link = machine.ask(SENSORS, ECC, FABRIC, PCIE, LINK)
+    called = {line.split()[1] for line in machine.log.read_text().splitlines()}
+    older = ("Temperature", "PowerUsage", "NvLinkState", "PcieReplayCounter")
+    assert {f"nvmlDeviceGet{name}" for name in older} <= called
+    assert (sensors["power_w"], pcie["replays"], link["state"]) == ([90.0], 0, "on")
     assert sensors["temperature_c"] == [51.0]
     assert sensors["margin_k"] == ["nvmlDeviceGetMarginTemperature", 13, "not in this driver"]
     assert (ecc["sram_corrected_volatile"], ecc["sram_threshold_exceeded"][1]) == (0, 13)
