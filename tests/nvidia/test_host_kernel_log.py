@@ -106,6 +106,26 @@ def test_a_record_over_three_lines_is_one(tmp_path: Path) -> None:
     assert [(event.number, event.at_s, event.pci_address) for event in found] == [(79, 1843.308145, "0000:b3:00.0")]
 
 
+def test_what_the_ring_has_overwritten_is_journalds(tmp_path: Path) -> None:
+    journal = tmp_path / "usr/bin/journalctl"
+    journal.parent.mkdir(parents=True)
+    lines = "".join(
+        f"[{at:5}.000001] node kernel: NVRM: Xid (PCI:0000:1b:00): {number}, text\\n"
+        for at, number in ((7, 48), (90, 13))
+    )
+    journal.write_text(f"#!/bin/sh\nprintf '{lines}'\n")
+    journal.chmod(0o755)
+    (tmp_path / "dev").mkdir()
+    ring = "4,{},50000000,-;first that is left\n4,{},90000001,-;NVRM: Xid (PCI:0000:1b:00): 13, text\n"
+    found = {}
+    for sequence in (0, 4000):
+        (tmp_path / "dev/kmsg").write_text(ring.format(sequence, sequence + 1))
+        events = read_kernel_log(tmp_path)
+        assert not isinstance(events, Unavailable)
+        found[sequence] = [event.number for event in events]
+    assert found == {0: [13], 4000: [48, 13]}
+
+
 def test_a_log_that_is_not_there_or_empty_is_not_measured(tmp_path: Path) -> None:
     missing = read_kernel_log(tmp_path)
     (tmp_path / "dev").mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,8 +19,10 @@ _MAX_TEXT = 200
 _BURST_S = 1.0
 """Lines on the same fault within this are one event: the driver writes one for each channel or unit it stops."""
 _UNKNOWN_TIME = -1.0
+_JOURNAL_S = 5.0
 
 _KMSG = re.compile(r"\d+,\d+,(\d+),[^;]*;(.*)")
+_FIRST = re.compile(r"\d+,(\d+),(\d+),")
 _UPTIME = re.compile(r"(?:^|(?<= ))\[ *(\d+(?:\.\d+)?)\] ")
 _CONTINUED = re.compile(r"\s+(?:NVRM: )?")
 _XID = re.compile(r"NVRM: Xid \((?:PCI:)?([^)]*)\): (\d+)")
@@ -37,7 +40,8 @@ _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
 
 def read_kernel_log(root: Path) -> tuple[KernelEvent, ...] | Unavailable:
-    """The events of the kernel's ring buffer below `root`, oldest first. It may have lost what is older than it holds.
+    """The events since boot, oldest first: of the kernel's ring buffer below `root`, and of journald's copy of what the
+    ring has overwritten, where there is one.
 
     Unavailable without permission (kernel.dmesg_restrict) and in a container that has no /dev/kmsg.
     """
@@ -49,7 +53,23 @@ def read_kernel_log(root: Path) -> tuple[KernelEvent, ...] | Unavailable:
         return Unavailable(_CALL, error.errno or 0, f"the kernel log can't be read: {error.strerror}")
     if not text.strip():
         return Unavailable(_CALL, 0, "the kernel log is empty here, which no running kernel's is: a container hides it")
-    return events_of(text.splitlines())
+    events = events_of(text.splitlines())
+    first = _FIRST.match(text)
+    if first and int(first.group(1)) > 0:  # the ring has overwritten its beginning
+        begins = int(first.group(2)) / 1e6
+        events = (*(event for event in _journal(root) if 0.0 <= event.at_s < begins), *events)
+    return events
+
+
+def _journal(root: Path) -> tuple[KernelEvent, ...]:
+    """The events that journald keeps of this boot; none where it does not run, or does not answer in time."""
+    program = root / "usr/bin/journalctl"
+    command = [str(program), "-k", "-b", "-q", "--no-pager", "-o", "short-monotonic", "-g", "Xid|fallen off the bus"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_JOURNAL_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return events_of(said.stdout.splitlines())
 
 
 def _read_ring(path: Path) -> str:
