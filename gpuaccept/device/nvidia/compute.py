@@ -21,7 +21,7 @@ from gpuaccept.check import (
     Transfer,
     Unavailable,
 )
-from gpuaccept.device.nvidia import gemm, sweeps
+from gpuaccept.device.nvidia import sweeps
 from gpuaccept.device.nvidia.calls import Cuda
 from gpuaccept.device.nvidia.context import Context
 from gpuaccept.device.nvidia.copies import Job
@@ -32,7 +32,6 @@ from gpuaccept.device.nvidia.host_copies import host_jobs, keep_busy
 from gpuaccept.device.nvidia.integrity import Integrity
 from gpuaccept.device.nvidia.load import FEED_S, Load, Soak
 from gpuaccept.device.nvidia.peers import peer_jobs
-from gpuaccept.device.nvidia.soak_gemm import GemmSoak
 from gpuaccept.device.nvidia.soak_mma import MmaSoak
 
 Transfers = tuple[Transfer | Unavailable, ...]
@@ -99,6 +98,8 @@ class Compute:
             yield
 
     def gemm(self, gpu: int, precision: Precision, size: int, passes: int, seed: int) -> Gemm:
+        from gpuaccept.device.nvidia import gemm  # numpy takes its time, and most workers multiply nothing
+
         return gemm.gemm(self._context(gpu), precision, size, passes, seed)
 
     # --- memory integrity ------------------------------------------------------------------------------------------
@@ -173,6 +174,8 @@ class Compute:
 
 def _soak(context: Context, seed: int) -> Soak:
     if library():
+        from gpuaccept.device.nvidia.soak_gemm import GemmSoak  # see Compute.gemm
+
         try:
             return GemmSoak(context, seed)
         except DeviceError as error:
