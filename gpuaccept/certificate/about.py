@@ -210,6 +210,14 @@ def node_facts(look: Lookup) -> tuple[Fact, ...]:
         Fact("Fabric manager", facts.fabric_manager_version or "not known"),
         Fact("GPUs found", "{} by PCI, {} by NVML, {} by CUDA".format(*counts)),
         Fact("Boot", facts.boot_id, code=True),
+        *(
+            Fact(
+                "GPU code",
+                f"{one.file} for {one.architecture}, {'shipped' if one.made == 'shipped' else 'compiled on the node'}",
+                note=f"sha256 {one.sha256[:16]}…",
+            )
+            for one in facts.kernels or ()
+        ),
     )
 
 

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from gpuaccept.certificate import html, templates
-from gpuaccept.data import Statement
+from gpuaccept.data import KernelCode, NodeFacts, Statement
 
 HERE = Path(__file__).parent
 
@@ -163,3 +163,21 @@ def test_the_page_alone_is_enough_to_check_it_with_openssl(tmp_path: Path) -> No
     assert "Signature Verified Successfully" in run.stdout
     assert hashlib.sha256(envelope).hexdigest() in run.stdout
     assert (tmp_path / "record.json").read_bytes() == envelope
+
+
+def test_the_page_names_the_code_that_ran_on_the_gpus_and_a_record_without_it_stays_as_it_was(healthy: str) -> None:
+    made = samples.healthy()
+    codes = (
+        KernelCode(file="stream.cu", architecture="sm_100", sha256="ab" * 32, made="shipped"),
+        KernelCode(file="soak.cu", architecture="sm_110", sha256="cd" * 32, made="nvrtc"),
+    )
+    node = msgspec.structs.replace(made.predicate.evidence.node, kernels=codes)
+    evidence = msgspec.structs.replace(made.predicate.evidence, node=node)
+    page = page_of(msgspec.structs.replace(made, predicate=msgspec.structs.replace(made.predicate, evidence=evidence)))
+
+    assert "stream.cu for sm_100, shipped" in page
+    assert "soak.cu for sm_110, compiled on the node" in page
+    assert "sha256 " + 8 * "ab" + "…" in page
+    assert "GPU code" not in healthy
+    assert b'"kernels"' not in msgspec.json.encode(made.predicate.evidence.node)
+    assert msgspec.json.decode(msgspec.json.encode(node), type=NodeFacts) == node
