@@ -1,0 +1,102 @@
+"""For `make bench` only: each process of a run writes what its time went into to $GPUACCEPT_TIMES, as it goes.
+
+Python imports this by itself where this folder is on PYTHONPATH. It wraps functions from outside, so that gpuaccept
+holds nothing for it: every driver call and wait of a worker, every phase of the supervisor.
+"""
+
+import atexit
+import importlib.abc
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+SPENT: dict[str, float] = {}
+CPU: dict[str, float] = {}
+PHASES = {
+    "gpuaccept.device.nvidia.calls": {"Nvml.call": "driver", "Cuda.call": "driver"},
+    "gpuaccept.device.nvidia.node": {"NvidiaNode.wait": "driver", "open_node": "open"},
+    "gpuaccept.run.loading": {"load_checks": "load checks"},
+    "gpuaccept.run.journal": {"Journal._flush": "journal"},
+    "gpuaccept.run.crew": {"Crew.open": "open", "Crew.perform": "steps", "Crew.close": "close"},
+    "gpuaccept.profile.load": {"load_profile": "profile"},
+    "gpuaccept.acceptance": {"judge": "judge", "check_request": "check request"},
+    "gpuaccept.record.envelope": {"sign": "sign"},
+    "gpuaccept.certificate.html": {"render": "render"},
+    "gpuaccept.record.store": {"write_new": "write"},
+}
+
+
+def timed(function, name):  # type: ignore[no-untyped-def]
+    depth = 0
+
+    def wrapper(*args, **kwargs):  # type: ignore[no-untyped-def]
+        nonlocal depth
+        began, cpu, depth = time.monotonic(), time.thread_time(), depth + 1
+        try:
+            return function(*args, **kwargs)
+        finally:
+            depth -= 1
+            if not depth:
+                SPENT[name] = SPENT.get(name, 0.0) + time.monotonic() - began
+                CPU[name] = CPU.get(name, 0.0) + time.thread_time() - cpu
+
+    return wrapper
+
+
+def patch(module) -> None:  # type: ignore[no-untyped-def]
+    for path, name in PHASES[module.__name__].items():
+        *owner, last = path.split(".")
+        holder = getattr(module, owner[0]) if owner else module
+        setattr(holder, last, timed(getattr(holder, last), name))
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, inner) -> None:  # type: ignore[no-untyped-def]
+        self.inner = inner
+
+    def create_module(self, spec):  # type: ignore[no-untyped-def]
+        return self.inner.create_module(spec)
+
+    def exec_module(self, module) -> None:  # type: ignore[no-untyped-def]
+        self.inner.exec_module(module)
+        patch(module)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):  # type: ignore[no-untyped-def]
+        if name not in PHASES:
+            return None
+        for finder in sys.meta_path:
+            if finder is self:
+                continue
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                spec.loader = _Loader(spec.loader)
+                return spec
+        return None
+
+
+def dump() -> None:
+    role = "worker" if "gpuaccept.run.worker" in sys.orig_argv else "supervisor"
+    file = Path(os.environ["GPUACCEPT_TIMES"]) / f"{os.getpid()}.json"
+    part = file.with_suffix(".part")
+    own = time.process_time() - CPU.get("driver", 0.0)
+    part.write_text(json.dumps({"role": role, "spent": SPENT, "own_cpu": own}))
+    part.replace(file)
+
+
+if os.environ.get("GPUACCEPT_TIMES"):
+    sys.meta_path.insert(0, _Finder())
+    if "gpuaccept.run.worker" in sys.orig_argv:
+        import threading
+
+        def keep() -> None:  # a worker is killed at the end
+            while True:
+                time.sleep(0.1)
+                dump()
+
+        threading.Thread(target=keep, daemon=True).start()
+    else:
+        atexit.register(dump)
