@@ -222,12 +222,11 @@ def _noise(values: dict[str, Any], found: Mapping[str, Levels], reasons: dict[st
             _set(values, f"noise.{group}.{name}", _rounded(level.sigma_percent, 4))
             reasons[f"noise.{group}.{name}"] = f"fitted, from {level.values} {'nodes' if name == 'node' else 'values'}"
         rho = found[group].correlation
-        if rho is not None and "correlation" in values["noise"][group]:
+        if rho is not None:
             _set(values, f"noise.{group}.correlation", _rounded(rho, 3))
             reasons[f"noise.{group}.correlation"] = "fitted, neighbouring repeats of one visit"
-        elif rho is not None:
-            said = f"neighbouring repeats correlate by {rho:.2f} in the captures; the model draws each by itself"
-            not_fitted.append(f"autocorrelation of {group}: {said}")
+        else:
+            not_fitted.append(f"noise.{group}.correlation: three repeats a visit or more are needed")
 
 
 def _agree(

@@ -47,12 +47,16 @@ def levels(metrics: Sequence[Tree]) -> Levels:
     rows = [row for tree in trees for of in tree.values() for row in of.values()]
     repeats = [abs(a - b) for row in rows for visit in row for a, b in combinations(visit, 2)]
     many = median([float(len(visit)) for row in rows for visit in row]) if rows else 0.0
+    rho = _correlation(rows)
     repeat = _robust(repeats)
+    if repeat is not None and rho:  # repeats that resemble each other differ by less than they scatter
+        repeat = Level(repeat.sigma_percent / sqrt(_seen(rho, round(many))), repeat.values)
     visits = [abs(a - b) for row in rows for a, b in combinations([median(visit) for visit in row], 2)]
     between = _robust(visits)
     visit = None
     if between is not None:
-        under = MEDIAN_SCATTER / sqrt(many) * repeat.sigma_percent if repeat is not None else 0.0
+        size = many * (1 - (rho or 0.0)) / (1 + (rho or 0.0))  # independent repeats that are worth as much
+        under = MEDIAN_SCATTER / sqrt(max(1.0, size)) * repeat.sigma_percent if repeat is not None else 0.0
         visit = Level(sqrt(max(0.0, between.sigma_percent**2 - under**2)), between.values)
     subjects = [[[median([median(v) for v in row]) for row in of.values()] for of in tree.values()] for tree in trees]
     own = _pooled([group for tree in subjects for group in tree])
@@ -62,7 +66,7 @@ def levels(metrics: Sequence[Tree]) -> Levels:
         seen = visit.sigma_percent if visit is not None else 0.0
         apart = own.sigma_percent**2 - (MEDIAN_SCATTER * seen) ** 2 / count
         gpu = Level(sqrt(max(0.0, apart) + seen**2), own.values)
-    return Levels(repeat, visit, gpu, _nodes(subjects, own), _correlation(rows))
+    return Levels(repeat, visit, gpu, _nodes(subjects, own), rho)
 
 
 def _relative(tree: Tree) -> Tree:
@@ -103,21 +107,30 @@ def _nodes(subjects: Sequence[Sequence[Sequence[float]]], own: Level | None) -> 
     return Level(sqrt(max(0.0, fsum(variances) / len(variances))), count) if variances else None
 
 
-def _correlation(rows: Sequence[Sequence[Sequence[float]]]) -> float | None:
-    """ρ of an AR(1) whose neighbours differ by (1 − ρ) and whose ends by (1 − ρ^L), as squares go; 0 if negative.
+def _seen(rho: float, count: int) -> float:
+    """Share of the variance that differences within a visit of `count` repeats show: the mean of 1 − ρ^lag."""
+    lags = [lag for lag in range(1, count) for _ in range(count - lag)]
+    return 1 - fsum(rho**lag for lag in lags) / len(lags) if lags else 1.0
 
+
+def _correlation(rows: Sequence[Sequence[Sequence[float]]]) -> float | None:
+    """ρ of an AR(1), whose repeats k apart differ by 1 − ρ^k as squares go: neighbours against all others.
+
+    0 where it would be negative.
     Differences know nothing of the visit's mean, so a few repeats a visit do not bias them.
     """
     visits = [visit for row in rows for visit in row if len(visit) > 2]
     if not visits:
         return None
-    length = min(len(visit) for visit in visits) - 1
+    count = min(len(visit) for visit in visits)
+    lags = [b - a for a, b in combinations(range(count), 2) if b - a > 1]
     near = median([abs(b - a) for visit in visits for a, b in pairwise(visit)])
-    far = median([abs(visit[length] - visit[0]) for visit in visits])
+    far = median([abs(v[b] - v[a]) for v in visits for a, b in combinations(range(count), 2) if b - a > 1])
     if far == 0 or near >= far:
         return 0.0
-    asked, low, high = (near / far) ** 2, 0.0, 0.9999
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (1 - middle) / (1 - middle**length) > asked else (low, middle)
+    asked, low, high = (near / far) ** 2, 0.0, 0.99
+    for _ in range(50):
+        rho = (low + high) / 2
+        seen = (1 - rho) / (1 - fsum(rho**lag for lag in lags) / len(lags))
+        low, high = (rho, high) if seen > asked else (low, rho)
     return low

@@ -14,6 +14,7 @@ from gpuaccept.device.open import DeviceSpec, check_spec, model
 from gpuaccept.errors import UsageError
 from gpuaccept.fit import Capture, fit, yaml_of
 from gpuaccept.fit.capture import tree
+from gpuaccept.fit.levels import levels
 from gpuaccept.fit.write import model_yaml
 from gpuaccept.judge.statistics import median
 from gpuaccept.profile.load import load_profile
@@ -28,6 +29,7 @@ KNOWN = {
     "noise.hbm.visit": 0.3,
     "noise.hbm.gpu": 0.6,
     "noise.hbm.node": 0.8,
+    "noise.hbm.correlation": 0.6,
     "noise.nvlink_ce.visit": 0.2,
     "noise.nvlink_ce.gpu": 0.3,
 }
@@ -90,9 +92,13 @@ Deviations = dict[str, list[list[float]]]
 """Level -> node -> values."""
 
 
+def numbered(evidence: list[Evidence]) -> list[Capture]:
+    return [Capture(str(number), one) for number, one in enumerate(evidence)]
+
+
 def deviations(evidence: list[Evidence], metric: str) -> Deviations:
     out: Deviations = {"subject": [], "within node": [], "visit": [], "repeat": []}
-    for of in tree([Capture(str(n), one) for n, one in enumerate(evidence)], metric).values():
+    for of in tree(numbered(evidence), metric).values():
         middles = {subject: median([median(visit) for visit in row]) for subject, row in of.items()}
         node = median(list(middles.values()))
         out["subject"].append(list(middles.values()))
@@ -102,6 +108,8 @@ def deviations(evidence: list[Evidence], metric: str) -> Deviations:
     return out
 
 
+HBM = tuple(f"memory_bandwidth.{name}_hot" for name in ("read_sm", "write_sm", "copy_sm", "triad_sm"))
+"""They share one scatter, so what is told of it is told from all of them."""
 QUANTILES = (0.1, 0.5, 0.9)
 
 
@@ -128,6 +136,12 @@ def test_quantiles_of_model_and_captures_differ_by_no_more_than_their_bootstrap_
             low, high = np.quantile(differences(nodes, again[level], draw), (0.0015, 0.9985), axis=0)
             outside += [(metric, level, q) for q, a, b in zip(QUANTILES, low, high, strict=True) if not a <= 0 <= b]
     assert not outside
+    for names in (HBM, METRICS[1:2], METRICS[2:]):
+        one, other = (
+            levels([tree(group, metric) for metric in names]).correlation or 0.0
+            for group in (captured, numbered(simulated))
+        )
+        assert one == pytest.approx(other, abs=0.15), names
 
 
 def test_the_bootstrap_interval_tells_another_model_apart(captured: tuple[Capture, ...]) -> None:
@@ -161,7 +175,8 @@ def test_the_file_says_what_was_fitted_and_what_was_not(fitted: Path) -> None:
         "# fitted to memory_bandwidth.read_sm_hot"
     )
     assert "#" not in next(line for line in lines if line.strip().startswith("peak:"))
-    assert "autocorrelation of hbm" in text and "#   noise of the soak, time constants" in text
+    assert "correlation: fitted, neighbouring repeats of one visit" in text
+    assert "#   noise of the soak, time constants" in text
     check_spec(DeviceSpec(device=f"mock:{fitted}"))
 
 

@@ -31,6 +31,8 @@ class Path:
         "_ask",
         "_asked",
         "_base",
+        "_before",
+        "_correlation",
         "_factor",
         "_last",
         "_repeat",
@@ -62,12 +64,14 @@ class Path:
         self._slow = int(slow_share * 2048)
         self._last, self._asked = -inf, -1
         self._base = self._factor = 1.0
+        self._correlation, self._before = spread.correlation, 0.0
 
     def rate(self, now: float, tick: int, generation: int) -> float:
         """GB/s of the next copy, at `now` (s; `tick` is the same in ns)."""
         if generation != self._asked:
             self._asked, self._base = generation, self._ask() * self._steady
-        if now - self._last > VISIT_GAP_S:
+        fresh = now - self._last > VISIT_GAP_S
+        if fresh:
             self._factor = 1.0 + self._visit * student(self._visit_key, tick)
         self._last = now
         z = (self._repeat_key + tick * GOLDEN) & MASK
@@ -78,7 +82,13 @@ class Path:
         root = sqrt(4.0 * u * (1.0 - u))
         excess = cos(acos(root if root < 1.0 else 1.0) / 3.0) / root - 1.0
         t = _SQRT2 * sqrt(excess) if excess > 0.0 else 0.0
-        rate = self._base * self._factor * (1.0 + self._repeat * (t if u > 0.5 else -t))
+        if u <= 0.5:
+            t = -t
+        if self._correlation:
+            if not fresh:
+                t = self._correlation * self._before + sqrt(1.0 - self._correlation**2) * t
+            self._before = t
+        rate = self._base * self._factor * (1.0 + self._repeat * t)
         if z & 0x7FF < self._slow:
             rate *= 0.995 - 0.015 * u
         return rate

@@ -227,12 +227,14 @@ class Spread(Room, frozen=True, kw_only=True):
     """Standard deviations at four levels: repeat and visit (Student t, 4 degrees of freedom), GPU and node (normal).
 
     `gpu` of copies is as seen in one visit, so it holds that visit's scatter. Of the soak, `visit` is normal too.
+    `correlation` is that of neighbouring repeats of one visit of copies (AR(1)); 0 draws each by itself.
     """
 
     repeat: NotNegative
     visit: NotNegative
     gpu: NotNegative
     node: NotNegative
+    correlation: Annotated[float, Meta(ge=0.0, le=0.99)] = 0.0
 
 
 class NoiseModel(Room, frozen=True, kw_only=True):
