@@ -59,7 +59,7 @@ CHECK = Check(
     scope="gpu",
     metrics=(
         Metric("generation_under_load", "", "PCIe generation under load", "counted", "higher"),
-        Metric("width_under_load", "lanes", "PCIe width under load", "counted", "higher"),
+        Metric("width_under_load", "lanes", "PCIe lanes under load", "counted", "higher"),
         Metric("replays_new", "replays", "New PCIe replays", "difference", "lower"),
         Metric("aer_correctable_new", "errors", "New corrected PCIe errors", "difference", "lower"),
         Metric("aer_nonfatal_new", "errors", "New uncorrected PCIe errors that were not fatal", "difference", "lower"),
