@@ -108,3 +108,27 @@ def test_closed_streams_change_nothing(tmp_path: Path, closed: str) -> None:
 
     assert subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, check=False).returncode == 0
     assert gpuaccept("verify", "--integrity-only", "--allow-simulated", "out/record.json", cwd=tmp_path).returncode == 0
+
+
+def test_a_full_standard_output_is_one_sentence_and_the_runs_own_exit_code(tmp_path: Path) -> None:
+    for fault, code in (((), 0), (("--fault", "ecc_off"), 5)):
+        out = tmp_path / f"out{code}"
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [*COMMAND, *QUICK[:-1], str(out), "--quiet", *fault],
+                stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        assert done.stderr == (
+            "gpuaccept: standard output can't be written: No space left on device\n"
+            f"  the run is complete: its record is {out / 'record.json'}\n"
+        )
+
+
+def test_other_commands_say_that_standard_output_is_full() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*COMMAND, "checks", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "gpuaccept: standard output can't be written: No space left on device\n",
+    )
