@@ -109,6 +109,9 @@ def _corruption(look: Lookup) -> tuple[Bound, ...]:
     count = sum(wrong[subject] for subject in both)
     if count:
         return (Bound(what, "seen", f"{plain(count)} results differed in {number(hours, 1)} GPU hours"),)
+    odd = sum(look.values("thermal_soak.odd_sms").values())
+    if odd:
+        return (Bound(what, "seen", f"{plain(odd)} SMs computed something else than the others"),)
     why = f"no mismatch in {number(hours, 1)} GPU hours of load (rule of three)"
     return (Bound(what, f"< {rule_of_three(hours)} a GPU hour", why),)
 
