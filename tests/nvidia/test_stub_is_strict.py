@@ -66,7 +66,8 @@ module = driver.cuModuleLoadData(compile_cubin("stream.cu", "sm_100"))[1]
 code(driver.cuModuleGetFunction(module, b"no_such_kernel"))
 kernel = driver.cuModuleGetFunction(module, b"hold")[1]
 stream = driver.cuStreamCreate(0)[1]
-arguments = ((0, 0), (ctypes.c_void_p, ctypes.c_uint64))
+latch = int(driver.cuMemHostAlloc(8, 0)[1])
+arguments = ((latch, 0), (ctypes.c_void_p, ctypes.c_uint64))
 for blocks, threads in ((1, 1), (0, 1), (1, 2048)):
     code(driver.cuLaunchKernel(kernel, blocks, 1, 1, threads, 1, 1, 0, stream, arguments, 0))
 """
