@@ -54,7 +54,10 @@ def _by_part(scope: Scope, outcomes: list[Outcome]) -> dict[str, list[_Item]]:
         shared = several and len(everyone) > 1 and not any(">" in target for target in where.values())
         for subject, miss in outcome.misses.items():
             target = NODE if shared else where[subject]
-            if subject == NODE and absent and outcome.limit.metric.startswith(COUNTS):
+            counted = subject == NODE and outcome.limit.metric.startswith(COUNTS)
+            # what is stated for one index misses where a missing GPU has moved the later ones up
+            moved = outcome.limit.subjects.startswith("gpu/") and check_of(outcome.limit.metric) == "inventory"
+            if absent and (counted or moved):
                 target = f"gpu/{absent[0]}"
             groups[target].append(
                 _Item(place, outcome, miss, shared, when[miss.failure] if miss.failure else len(when))
