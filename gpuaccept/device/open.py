@@ -42,6 +42,8 @@ class DeviceSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     seed: int = 0
     faults: tuple[str, ...] = ()
     real_time: bool = False
+    start_s: float = 0.0
+    """Virtual time at which a mock is found, s: the same node on another day has the same parts and other noise."""
 
 
 class Traits(NamedTuple):
@@ -100,7 +102,7 @@ def open_node(
 
     simulation = load(name, spec.faults, spec.seed)
     world = World(simulation.model, simulation.deviations)
-    return MockNode(world, simulation.seed, gpus, pulse, start_s, spec.real_time)
+    return MockNode(world, simulation.seed, gpus, pulse, max(start_s, spec.start_s), spec.real_time)
 
 
 def simulated(spec: DeviceSpec) -> Simulated | None:

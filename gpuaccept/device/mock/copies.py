@@ -9,7 +9,7 @@ from gpuaccept.check import Engine, HostDirection, SweepKernel, pair_subject
 from gpuaccept.device.mock import pcie, registers, surroundings
 from gpuaccept.device.mock.machine import Machine
 from gpuaccept.device.mock.model import HardwareModel, Spread
-from gpuaccept.device.mock.noise import GOLDEN, MASK, MIX_1, MIX_2, key, normal, student
+from gpuaccept.device.mock.noise import GOLDEN, MASK, MIX_1, MIX_2, QUANTILES, key, normal, uniform
 
 HEAT_S = 0.1
 """Time that the memory's temperature is taken to stand still, s: far below every thermal time constant."""
@@ -35,10 +35,12 @@ class Path:
         "_correlation",
         "_factor",
         "_last",
+        "_quantile",
         "_repeat",
         "_repeat_key",
         "_slow",
         "_steady",
+        "_usual",
         "_visit",
         "_visit_key",
     )
@@ -65,6 +67,7 @@ class Path:
         self._last, self._asked = -inf, -1
         self._base = self._factor = 1.0
         self._correlation, self._before = spread.correlation, 0.0
+        self._quantile, self._usual = QUANTILES[spread.tails], spread.tails == "t4"
 
     def rate(self, now: float, tick: int, generation: int) -> float:
         """GB/s of the next copy, at `now` (s; `tick` is the same in ns)."""
@@ -72,7 +75,7 @@ class Path:
             self._asked, self._base = generation, self._ask() * self._steady
         fresh = now - self._last > VISIT_GAP_S
         if fresh:
-            self._factor = 1.0 + self._visit * student(self._visit_key, tick)
+            self._factor = 1.0 + self._visit * self._quantile(uniform(self._visit_key, tick))
         self._last = now
         z = (self._repeat_key + tick * GOLDEN) & MASK
         z = ((z ^ (z >> 30)) * MIX_1) & MASK
@@ -84,6 +87,8 @@ class Path:
         t = _SQRT2 * sqrt(excess) if excess > 0.0 else 0.0
         if u <= 0.5:
             t = -t
+        if not self._usual:
+            t = self._quantile(u)
         if self._correlation:
             if not fresh:
                 t = self._correlation * self._before + sqrt(1.0 - self._correlation**2) * t

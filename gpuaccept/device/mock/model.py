@@ -235,6 +235,8 @@ class Spread(Room, frozen=True, kw_only=True):
     gpu: NotNegative
     node: NotNegative
     correlation: Annotated[float, Meta(ge=0.0, le=0.99)] = 0.0
+    tails: Literal["t3", "t4", "normal"] = "t4"
+    """How copies and matrix products scatter by repeat and visit: Student t (3 or 4 degrees of freedom) or normal."""
 
 
 class NoiseModel(Room, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ degrees of freedom has a closed quantile function (Shaw 2006, equation 35 ff.), 
 
 from __future__ import annotations
 
-from math import acos, cos, sqrt
+from collections.abc import Callable
+from math import acos, atan2, cos, pi, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -59,6 +60,28 @@ def student_of(u: float) -> float:
     excess = cos(acos(min(1.0, root)) / 3.0) / root - 1.0
     t = _SQRT2 * sqrt(excess) if excess > 0.0 else 0.0
     return t if u > 0.5 else -t
+
+
+def normal_of(u: float) -> float:
+    """The quantile function of the standard normal distribution."""
+    return _NORMAL.inv_cdf(u)
+
+
+def student3_of(u: float) -> float:
+    """The quantile function of Student's t with three degrees of freedom, scaled to standard deviation 1.
+
+    Scaled so, x solves 1/2 + (x / (1 + x^2) + atan x) / pi = u (Shaw 2006, equation 34); by bisection.
+    """
+    tail, low, high = min(u, 1.0 - u), 0.0, 1e6
+    for _ in range(60):
+        x = (low + high) / 2.0
+        # atan(1/x) in place of pi/2 - atan(x): the tail keeps its digits
+        low, high = (x, high) if (atan2(1.0, x) - x / (1.0 + x * x)) / pi > tail else (low, x)
+    return low if u > 0.5 else -low
+
+
+QUANTILES: dict[str, Callable[[float], float]] = {"t3": student3_of, "t4": student_of, "normal": normal_of}
+"""By the name that a model gives the tails of its noise; all have standard deviation 1."""
 
 
 def uniforms(keys: Any, ticks: Any) -> NDArray[np.float64]:
