@@ -4,7 +4,9 @@ GB/s are 10^9 bytes a second of GPU event time. `read_sm`, `write_sm`, `device_l
 every byte once; `copy_sm` and `triad_sm` count what is read and what is written, as BabelStream does.
 
 The map reads nearly all memory in regions of a GiB, each timed by itself: a stack or channel that is slow at some
-addresses only is lost in a mean over buffers. A region's character in `region_map` says how far it is below the median
+addresses only is lost in a mean over buffers. It is drawn several times, and a region's rate is the median of its
+timings: the slowest of 180 single timings tells of the one that was disturbed, while a region that is slow is so each
+time. A region's character in `region_map` says how far it is below the median
 of the regions: `MAP_STEPS` has one for each 0.1 %, from 0.8 % above to 5.5 % below (and beyond).
 """
 
@@ -44,8 +46,10 @@ class Settings(Parameters, frozen=True, kw_only=True):
     warm_up_passes: Annotated[int, Meta(ge=0, le=10000)] = 160
     """About 0.1 s of reading on a B200 before anything is timed: clocks rise from idle in tens of ms."""
     region_mib: Annotated[int, Meta(ge=64, le=65536)] = 1024
-    region_passes: Annotated[int, Meta(ge=1, le=1000)] = 40
-    """6 ms for a region of a B200."""
+    region_passes: Annotated[int, Meta(ge=1, le=1000)] = 14
+    """2 ms for a region of a B200."""
+    region_repeats: Annotated[int, Meta(ge=3, le=100)] = 3
+    """Maps that are drawn: three is the least that outvotes one disturbed timing."""
 
 
 MAP_STEPS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -96,17 +100,21 @@ def _device(node: Node, visit: Visit, settings: Settings, gpu: int) -> None:
 def _regions(node: Node, visit: Visit, settings: Settings, gpu: int) -> None:
     subject, size = gpu_subject(gpu), settings.region_mib * MIB
     totals = {facts.index: facts.memory_total_bytes for facts in node.facts().gpus}
-    spans = node.memory_regions(gpu, size, settings.region_passes, visit.seed)
-    if not spans or gpu not in totals:
-        raise DeviceError("memory_regions", 0, "no region of the memory was read", gpu)
-    rates = [span.bytes_read / span.elapsed_ns for span in spans]
+    maps = [
+        node.memory_regions(gpu, size, settings.region_passes, visit.seed + repeat)
+        for repeat in range(settings.region_repeats)
+    ]
+    spans = maps[0]
+    if gpu not in totals or not spans or any(len(one) != len(spans) for one in maps):
+        raise DeviceError("memory_regions", 0, "the regions of the memory were not all read", gpu)
+    rates = [median(span.bytes_read / span.elapsed_ns for span in region) for region in zip(*maps, strict=True)]
     middle = median(rates)
     slowest = min(rates)
     visit.measured("region_slowest_share", subject, round(100 * slowest / middle, 2))
     visit.measured("region_slowest_at", subject, round(rates.index(slowest) * settings.region_mib / 1024, 3))
     visit.measured("region_coverage", subject, round(100 * size * len(spans) / totals[gpu], 2))
     visit.measured("region_map", subject, drawn(rates, middle))
-    visit.measured("region_wrong_words", subject, sum(span.wrong_words for span in spans))
+    visit.measured("region_wrong_words", subject, sum(span.wrong_words for one in maps for span in one))
 
 
 def drawn(rates: Sequence[float], middle: float) -> str:
@@ -142,7 +150,8 @@ def _seconds(parameters: Parameters, gpus: int) -> float:
     if parameters.paths == "device":  # 15 ms a span and as much to fill and verify, all GPUs at once
         return 1.0 + len(KERNELS) * parameters.repeats * 0.04
     if parameters.paths == "regions":
-        return 1.0 + parameters.region_passes * 0.026  # 183 GB at 7.1 TB/s a pass
+        # 183 GB at 7.1 TB/s a pass, and two to fill and verify
+        return 1.0 + parameters.region_repeats * (parameters.region_passes + 2) * 0.026
     return gpus * (0.5 + len(DIRECTIONS) * parameters.repeats * 0.06)
 
 

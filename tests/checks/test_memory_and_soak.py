@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from itertools import pairwise
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from test_checks_on_mock import CHECKS, Measured, measure
 
-from gpuaccept.check import Sensors, WrongWord
+from gpuaccept.check import Sensors, Transfer, Visit, WrongWord
+from gpuaccept.run.plan import parameters_of
 
 SUBJECT = "gpu/2"
 
@@ -72,6 +73,34 @@ def test_the_map_shows_where_memory_is_slow() -> None:
     drawn = one(found, "memory_bandwidth.region_map")
     assert [i for i, step in enumerate(drawn) if step == steps[-1]] == [41, 42, 43]
     assert len(drawn) == 174
+
+
+class Disturbed:
+    """Stands for a node whose one GPU reads 20 regions alike: in each map another is disturbed, and one is slow in all."""
+
+    gpus = (0,)
+
+    def __init__(self, slow: int | None) -> None:
+        self.slow, self.maps = slow, 0
+
+    def facts(self) -> SimpleNamespace:
+        return SimpleNamespace(gpus=(SimpleNamespace(index=0, memory_total_bytes=20 << 30),))
+
+    def memory_regions(self, gpu: int, region_bytes: int, passes: int, seed: int) -> tuple[Transfer, ...]:
+        self.maps += 1
+        disturbed = {self.maps: 1.3, self.slow: 1.05}
+        return tuple([Transfer(int(1e6 * disturbed.get(i, 1.0)), region_bytes * passes, 0, 0) for i in range(20)])
+
+
+@pytest.mark.parametrize(("slow", "share"), [(None, 100.0), (12, 95.24)])
+def test_a_region_is_slow_only_where_it_is_so_each_time(slow: int | None, share: float) -> None:
+    check = CHECKS["memory_bandwidth"].check
+    visit = Visit(check, parameters_of(check, {"paths": "regions"}))
+    check.measure(Disturbed(slow), visit)  # type: ignore[arg-type]
+    samples = {column.metric: column.samples[0][0] for column in visit.columns()}
+    assert not visit.failures
+    assert samples["memory_bandwidth.region_slowest_share"] == share
+    assert samples["memory_bandwidth.region_slowest_at"] == (slow or 0)
 
 
 def test_products_of_a_precision_that_is_not_there_fail_alone() -> None:
