@@ -76,7 +76,7 @@ def test_the_map_shows_where_memory_is_slow() -> None:
 
 
 class Disturbed:
-    """Stands for a node whose one GPU reads 20 regions alike: in each map another is disturbed, and one is slow in all."""
+    """A node whose one GPU reads 20 regions alike: in each map another is disturbed, and one is slow in all."""
 
     gpus = (0,)
 
