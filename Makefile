@@ -9,7 +9,7 @@ help:
 	@echo "make demo   accept a simulated node; leaves demo/certificate.html"
 	@echo "make test   run all tests (sets itself up)"
 	@echo "make check  ruff, mypy, import-linter"
-	@echo "make evaluate  good nodes and faults by the hundred, in simulation; writes docs/reference/evaluation.md"
+	@echo "make evaluate  good nodes and faults, in simulation; writes docs/reference/evaluation.md (EVALUATE=--help: sizes)"
 	@echo "make docs   write the generated pages of docs/reference anew"
 	@echo "make bench  timings, as ratios against a floor"
 
@@ -28,7 +28,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 evaluate: $(VENV)/.dev
-	$(BIN)/python scripts/evaluate.py
+	$(BIN)/python scripts/evaluate.py $(EVALUATE)
 
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/make_docs.py

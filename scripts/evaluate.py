@@ -1,130 +1,107 @@
 """`make evaluate`: how often good nodes are sent back and faults are found, in simulation; writes the reference page.
 
-Usage: evaluate.py [NODES]   (default 2000 good nodes; about 5 minutes on two cores)
+Stop it whenever you like (Ctrl-C): the same command goes on where it was, and the page is of what there is.
 """
 
 from __future__ import annotations
 
-import math
+import argparse
+import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
+import time
+from dataclasses import fields
 from pathlib import Path
-from typing import NamedTuple
 
-from gpuaccept import __version__
-from gpuaccept.device.open import faults
-from gpuaccept.evaluation import names_the_part, run, smallest_severity
+from gpuaccept.device.open import DeviceSpec, model
+from gpuaccept.errors import GpuacceptError
+from gpuaccept.evaluation import campaign, page, results, sections
 from gpuaccept.profile.digest import digest
 from gpuaccept.profile.load import load_profile
+from gpuaccept.run.loading import load_checks
+from gpuaccept.run.plan import estimate_s, make_plan
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "evaluation.md"
-PROFILE, DEVICE = "de-industrial-ai-cloud", "mock:hgx-b200"
-SEEDS = 20
-"""Of each fault at each severity."""
-
-
-class Good(NamedTuple):
-    """One good node: what was decided, and in how many looks."""
-
-    decision: str
-    looks: int
-    reasons: tuple[str, ...]
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "reference" / "evaluation.md"
 
 
-class Found(NamedTuple):
-    """One faulty node."""
-
-    decision: str
-    part: bool
-
-
-def good(seed: int) -> Good:
-    """Judge one good node."""
-    trial = run(load_profile(PROFILE), DEVICE, seed)
-    titles = tuple(f"{finding.limit}: {finding.title}" for finding in trial.judgement.findings)
-    return Good(trial.judgement.decision, trial.looks, titles)
-
-
-def faulty(asked: tuple[str, str, int]) -> Found:
-    """Judge one node with a fault."""
-    name, text, seed = asked
-    fault = next(one for one in faults() if one.name == name)
-    trial = run(load_profile(PROFILE), DEVICE, seed, (text,))
-    named = names_the_part(fault, trial.leading, DEVICE, dict(fault.defaults))
-    return Found(trial.judgement.decision, named)
+def arguments(given: list[str] | None) -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--form", choices=campaign.FORMS, default="short", help="sizes (default: short)")
+    parser.add_argument("--profile", default="", help="default: de-industrial-ai-cloud; of scenarios, their hardware's")
+    parser.add_argument("--model", default="hgx-b200", help="simulated hardware (default: hgx-b200)")
+    parser.add_argument("--scenarios", type=Path, metavar="DIR", help="run the scenario files of DIR instead; print")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where the page goes")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "evaluation", help="results and varied scenarios")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: as many as cores")
+    parser.add_argument("--minutes", type=float, help="stop after so long; go on with the same command")
+    for field in fields(campaign.Sizes):
+        if field.name != "losses":
+            option = "--" + field.name.replace("_", "-")
+            parser.add_argument(option, type=int, metavar="N", help=f"nodes (default: the form's); {field.name}")
+    return parser.parse_args(given)
 
 
-def interval(successes: int, trials: int) -> str:
-    """Rate with its 95 % Wilson interval, percent."""
-    z, p = 1.96, successes / trials
-    middle = (p + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials)) / (1 + z * z / trials)
-    return f"{100 * p:.2f} % ({100 * max(0.0, middle - half):.2f}–{100 * min(1.0, middle + half):.2f})"
+def main(given: list[str] | None = None) -> int:
+    """Simulate, and write the page."""
+    asked = arguments(given)
+    names = [field.name for field in fields(campaign.Sizes) if field.name != "losses"]
+    sizes = campaign.scaled_to(campaign.FORMS[asked.form], **{name: getattr(asked, name) for name in names})
+    profile = asked.profile or "de-industrial-ai-cloud"
+    if asked.scenarios:
+        made = campaign.scenarios(sizes, asked.scenarios, asked.profile)
+    else:
+        made = campaign.campaign(sizes, profile, asked.model, asked.work / "scenarios")
+    tasks, counted, began = campaign.interleaved(made.tasks), [0, 0], time.monotonic()
+
+    def progress(done: int, all_: int) -> None:
+        counted[0] = counted[0] or done + 1
+        counted[1] = done
+        if sys.stderr.isatty() or done % 50 == 0 or done == all_:
+            print(f"\r{done} of {all_}", end="" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
+
+    stop = asked.minutes * 60 if asked.minutes else None
+    interrupted = False
+    try:
+        results.evaluate(tasks, asked.work / "results.jsonl", asked.processes, stop, progress)
+    except KeyboardInterrupt:
+        interrupted = True
+    program = results.program_digest()
+    wanted = {task.key for task in tasks}
+    found = {key: one for key, one in results.read(asked.work / "results.jsonl", program).items() if key in wanted}
+    fresh = max(0, counted[1] - counted[0] + 1)
+    speed = f"{fresh / (time.monotonic() - began):.1f} in {asked.processes} processes" if fresh > 20 else ""
+    if asked.scenarios:
+        done = [sections.Done(task, found[task.key]) for task in made.tasks if task.key in found]
+        print("\n".join(["Every rate is in simulation.", "", *sections.scenario_lines(done)]))
+        for one in done:
+            if one.result.broke:
+                print(f"- {one.task.label}, {one.task.plan}, seed {one.task.seed}: {one.result.broke}")
+    else:
+        about = page.About(
+            profile=profile,
+            profile_digest=digest(load_profile(profile).profile),
+            model=asked.model,
+            program=program,
+            minutes=plan_minutes(profile, asked.model),
+            form=asked.form,
+            speed=speed,
+        )
+        asked.page.write_text(page.page(made, found, about), encoding="utf-8")
+        print(f"{len(found)} of {len(tasks)} trials; {asked.page}")
+    return 130 if interrupted else 0
 
 
-def main() -> None:
-    """Run everything and write the page."""
-    nodes = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    profile = load_profile(PROFILE)
-    cohort = profile.profile.cohorts[0]
-    out = [
-        "# Evaluation, in simulation",
-        "",
-        "Written by `make evaluate`. Every rate here is **in simulation**: it holds for the parameters declared",
-        f"in `profiles/scenarios/hgx-b200.yaml`, profile `{PROFILE}` (`{digest(profile.profile)[:16]}…`), plan",
-        f"`acceptance`, gpuaccept {__version__}. No card has confirmed any of it. Noise is heavy-tailed (Student t,",
-        "ν = 4) from repeat to repeat and from visit to visit, and normal from GPU to GPU.",
-        "",
-    ]
-    with ProcessPoolExecutor() as pool:
-        trials = list(pool.map(good, range(1, nodes + 1), chunksize=20))
-        accepted = sum(trial.decision == "accepted" for trial in trials)
-        rejected = sum(trial.decision == "rejected" for trial in trials)
-        again = sum(trial.looks > 1 for trial in trials)
-        out += [
-            f"## {nodes} good nodes",
-            "",
-            "| outcome | nodes | rate and 95 % interval |",
-            "|---|---|---|",
-            f"| accepted | {accepted} | {interval(accepted, nodes)} |",
-            f"| rejected | {rejected} | {interval(rejected, nodes)} |",
-            f"| not decided | {nodes - accepted - rejected} | {interval(nodes - accepted - rejected, nodes)} |",
-            f"| needed a second or third look | {again} | {interval(again, nodes)} |",
-            "",
-        ]
-        reasons = sorted({reason for trial in trials for reason in trial.reasons})
-        out += [*(f"- {reason}" for reason in reasons), ""] if reasons else []
-        out += [
-            "## Faults",
-            "",
-            "*Smallest*: the least severity that the profile's limits must reject (`gpuaccept.evaluation`), over all",
-            f"limits, deviation rules included. {SEEDS} seeds each. *Found*: not accepted; *part*: the leading finding",
-            "names the GPU, link, slot or node at fault.",
-            "",
-            "| fault | smallest | found at default | part | found at 1.2 × | part | failed at 0.5 × |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        for fault in faults():
-            smallest = smallest_severity(fault, cohort, DEVICE)
-
-            def at(text: str, name: str = fault.name) -> list[Found]:
-                return list(pool.map(faulty, [(name, text, seed) for seed in range(1, SEEDS + 1)]))
-
-            cells = [f"`{fault.name}`", f"{fault.severity_key} {smallest:.4g}" if smallest else "–"]
-            asked = [fault.name]
-            if smallest:
-                asked += [f"{fault.name}:{fault.severity_key}={factor * smallest:.6f}" for factor in (1.2, 0.5)]
-            for number, text in enumerate(asked):
-                found = at(text)
-                if number < 2:
-                    cells += [f"{sum(one.decision != 'accepted' for one in found)} of {SEEDS}"]
-                    cells += [f"{sum(one.part for one in found)} of {SEEDS}"]
-                else:
-                    cells += [f"{sum(one.decision == 'rejected' for one in found)} of {SEEDS}"]
-            out.append("| " + " | ".join([*cells, *["–"] * (7 - len(cells))]) + " |")
-            print(out[-1], flush=True)
-    PAGE.write_text("\n".join([*out, ""]), encoding="utf-8")
+def plan_minutes(profile: str, name: str) -> dict[str, float]:
+    """Estimated minutes of each plan that the evaluation uses."""
+    loaded, cohort, checks = load_profile(profile).profile, campaign.cohort_for(profile, name), load_checks()
+    gpus = model(DeviceSpec(device=f"mock:{name}")).gpus
+    plans = [plan for plan in campaign.PLANS if plan in cohort.plans]
+    return {plan: estimate_s(make_plan(loaded, cohort, plan, checks), checks, gpus) / 60 for plan in plans}
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        sys.exit(main())
+    except GpuacceptError as problem:
+        sys.exit(f"{problem}")
