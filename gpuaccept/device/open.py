@@ -22,6 +22,7 @@ __all__ = [
     "Traits",
     "check_spec",
     "faults",
+    "given",
     "libraries",
     "model",
     "open_node",
@@ -160,6 +161,14 @@ def faults() -> tuple[Fault, ...]:
     from gpuaccept.device.mock.faults import catalogue
 
     return catalogue()
+
+
+def given(spec: DeviceSpec) -> tuple[tuple[Fault, dict[str, float | int | str]], ...]:
+    """Each fault of a mock with its values on that hardware: defaults are counted round where it has fewer parts."""
+    from gpuaccept.device.mock.faults import parse
+
+    hardware = model(spec)
+    return tuple(parse(text, hardware) for text in spec.faults)
 
 
 def _mock(spec: DeviceSpec) -> str | None:
