@@ -25,7 +25,7 @@ from gpuaccept.errors import (
     UsageError,
 )
 from gpuaccept.judge import judge
-from gpuaccept.profile.digest import digest
+from gpuaccept.profile.digest import digest, narrowed
 from gpuaccept.profile.lint import lint
 from gpuaccept.profile.load import LoadedProfile
 from gpuaccept.record import envelope, keys, statement, store
@@ -202,7 +202,7 @@ class _Run:
             started_at=self.ambient.utc(),
             origin_s=self.opened.now_s,
             simulated=self.opened.simulated,
-            profile=request.profile.profile,
+            profile=narrowed(request.profile.profile, cohort),
             profile_layers=request.profile.layers,
             plan=plan,
             node=self.opened.facts,

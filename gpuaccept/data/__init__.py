@@ -51,6 +51,7 @@ from gpuaccept.data.profile import Deviation as Deviation
 from gpuaccept.data.profile import Layer as Layer
 from gpuaccept.data.profile import Limit as Limit
 from gpuaccept.data.profile import MetricFacts as MetricFacts
+from gpuaccept.data.profile import OtherCohort as OtherCohort
 from gpuaccept.data.profile import PlanSpec as PlanSpec
 from gpuaccept.data.profile import Profile as Profile
 from gpuaccept.data.profile import Sigma as Sigma

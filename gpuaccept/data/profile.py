@@ -115,6 +115,14 @@ class Cohort(Value, frozen=True, kw_only=True):
     plans: dict[str, PlanSpec]
 
 
+class OtherCohort(Value, frozen=True, kw_only=True):
+    """A cohort that a node is none of: its place among the profile's cohorts, and the sha256 of its canonical JSON."""
+
+    name: Name
+    place: Annotated[int, Meta(ge=0, le=1000)]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Layer(Value, frozen=True, kw_only=True):
     """One file that a profile was resolved from."""
 
@@ -133,3 +141,5 @@ class Profile(Value, frozen=True, kw_only=True):
     country: Annotated[str, Meta(max_length=2)] = ""
     notes: tuple[Text, ...] = ()
     cohorts: tuple[Cohort, ...]
+    others: tuple[OtherCohort, ...] = ()
+    """In a record, the cohorts that the node does not belong to."""

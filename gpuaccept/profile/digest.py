@@ -7,12 +7,38 @@ from typing import Any
 
 import msgspec
 
-from gpuaccept.data import Profile
+from gpuaccept.data import Cohort, OtherCohort, Profile
 
 
 def digest(profile: Profile) -> str:
-    """sha256 of the profile's canonical JSON: every field in declared order, defaults filled in, map keys sorted."""
-    return hashlib.sha256(msgspec.json.encode(_filled(profile))).hexdigest()
+    """sha256 of the profile's canonical JSON: every field in declared order, defaults filled in, map keys sorted.
+
+    Each cohort stands in it as the sha256 of its own canonical JSON, so a record that holds one cohort in full, and of
+    the others these digests, names the same profile.
+    """
+    others = {one.place: one.sha256 for one in profile.others}
+    own = iter(profile.cohorts)
+    places = range(len(profile.cohorts) + len(profile.others))
+    fields: dict[str, Any] = _filled(profile)
+    del fields["others"]
+    fields["cohorts"] = [others.get(place) or _sha256(next(own, None)) for place in places]
+    return _sha256(fields)
+
+
+def narrowed(profile: Profile, cohort: Cohort | None) -> Profile:
+    """The profile with one cohort in full and the digests of the others; whole where `cohort` is None."""
+    if cohort is None:
+        return profile
+    others = tuple(
+        OtherCohort(name=one.name, place=place, sha256=_sha256(one))
+        for place, one in enumerate(profile.cohorts)
+        if one is not cohort
+    )
+    return msgspec.structs.replace(profile, cohorts=(cohort,), others=others)
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(_filled(value))).hexdigest()
 
 
 def _filled(value: Any) -> Any:
