@@ -33,6 +33,8 @@ from gpuaccept.check import (
 
 MIB = 1 << 20
 Pair = tuple[int, int]
+Carried = int | Unavailable | None
+"""Bytes that all links of a GPU have carried, both ways; None for a GPU that has no links."""
 STATES = {"on": "active", "off": "inactive"}
 
 
@@ -164,8 +166,9 @@ class _Copied:
 
 def _copies(node: Node, visit: Visit, settings: Settings) -> None:
     copied, shares = _Copied(visit), dict[Pair, Reading]()
+    after: dict[int, Carried] = {}
     for pairs in rounds(node.gpus):
-        before, moved = _carried(node, pairs), Counter[Pair]()
+        before, moved = _carried(node, pairs, after), Counter[Pair]()
         for copy in COPIES:
             rates = copied.rates.setdefault(copy.name, {})
             alive = pairs
@@ -177,7 +180,7 @@ def _copies(node: Node, visit: Visit, settings: Settings) -> None:
                     else:
                         rates.setdefault(pair, []).append(_rounded(span.bytes_written / span.elapsed_ns))
                         moved[pair] += span.bytes_written
-        after = _carried(node, pairs)
+        after = _carried(node, pairs, {})
         for pair in pairs:
             nothing = copied.failed.get(pair, Unavailable("peer_copies", 0, "nothing was copied"))
             share = _share([(before[gpu], after[gpu]) for gpu in pair], moved[pair]) if moved[pair] else nothing
@@ -198,22 +201,27 @@ def _rounded(rate: float) -> float:
     return round(rate, 1) if rate >= 100 else float(f"{rate:.4g}")
 
 
-def _carried(node: Node, pairs: tuple[Pair, ...]) -> dict[int, int | Unavailable | None]:
-    """Bytes that all links of each GPU have carried, both ways; None for a GPU that has no links."""
-    out: dict[int, int | Unavailable | None] = {}
-    for gpu in (gpu for pair in pairs for gpu in pair):
-        try:
-            counts = [x for link in node.link_traffic(gpu) for x in (link.transmitted_bytes, link.received_bytes)]
-        except DeviceError as error:
-            out[gpu] = Unavailable(error.call, error.code, str(error))
-            continue
-        read = [int(x) for x in counts if not isinstance(x, Unavailable)]
-        unread = next((x for x in counts if isinstance(x, Unavailable)), None)
-        out[gpu] = unread or (sum(read) if read else None)
-    return out
+def _carried(node: Node, pairs: tuple[Pair, ...], known: dict[int, Carried]) -> dict[int, Carried]:
+    """What each GPU's links have carried. Between two rounds nothing is copied: what is known is not read again."""
+    gpus = [gpu for pair in pairs for gpu in pair]
+    return {gpu: known[gpu] if isinstance(known.get(gpu), int) else _read_links(node, gpu) for gpu in gpus}
 
 
-def _share(ends: list[tuple[int | Unavailable | None, int | Unavailable | None]], moved: int) -> Reading | None:
+def _read_links(node: Node, gpu: int) -> Carried:
+    try:
+        links = node.link_traffic(gpu)
+    except DeviceError as error:
+        return Unavailable(error.call, error.code, str(error))
+    carried = 0
+    for link in links:
+        for count in (link.transmitted_bytes, link.received_bytes):
+            if isinstance(count, Unavailable):
+                return count
+            carried += int(count)
+    return carried if links else None
+
+
+def _share(ends: list[tuple[Carried, Carried]], moved: int) -> Reading | None:
     """Percent of the copied bytes that the links of both ends carried: less is another way. None: no links."""
     carried = []
     for before, after in ends:

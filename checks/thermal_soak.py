@@ -257,6 +257,9 @@ def _columns(sensors: Sensors, needs: tuple[float, float] | Unavailable) -> dict
     assert not isinstance(needs, Unavailable) and not isinstance(clock, Unavailable)
     assert not isinstance(power, Unavailable) and not isinstance(reasons, Unavailable)
     low_clock, low_power = needs
+    if min(clock, default=low_clock) >= low_clock:  # nothing to explain
+        out["unexplained_clock"] = (0.0,) * len(clock)
+        return out
     out["unexplained_clock"] = tuple(
         [
             1.0 if mhz < low_clock and watt < low_power and not why & ~IDLE else 0.0

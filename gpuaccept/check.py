@@ -156,6 +156,8 @@ def pair_subject(gpu: int, peer: int) -> str:
     return f"gpu/{gpu}>gpu/{peer}"
 
 
+COUNTS = ("counted", "difference", "rate")
+"""Kinds whose samples are integers."""
 SeriesBlock = dict[tuple[str, str], tuple[tuple[float, ...], tuple[float, ...]]]
 """(series, subject) -> (times in s, values)."""
 
@@ -174,15 +176,19 @@ class Visit:
     on_series: Callable[[SeriesBlock], None] = lambda block: None
     failures: list[Failure] = field(default_factory=list)
     _columns: dict[str, tuple[float, dict[str, tuple[Scalar, ...]]]] = field(default_factory=dict)
-    _metrics: dict[str, Metric] = field(init=False)
+    _metrics: dict[str, tuple[str, bool]] = field(init=False)
+    """Metric -> (complete name in this visit's state, whether it counts)."""
     clock: Callable[[], float] = lambda: 0.0
 
     def __post_init__(self) -> None:
-        self._metrics = {metric.name: metric for metric in self.check.metrics}
+        self._metrics = {
+            metric.name: (full_name(self.check.name, metric, self.state), metric.kind in COUNTS)
+            for metric in self.check.metrics
+        }
 
     def full_name(self, metric: str) -> str:
         """The complete name of one of this check's metrics in this visit's state."""
-        return full_name(self.check.name, self._metrics[metric], self.state)
+        return self._metrics[metric][0]
 
     def measured(self, metric: str, subject: str, *samples: Reading) -> None:
         """Record raw samples of a metric of a subject. A sample that is Unavailable makes it a measurement not made."""
@@ -191,7 +197,7 @@ class Visit:
             raise GpuacceptError(
                 f"check {self.check.name} measured {metric}, which it does not declare", "add it to CHECK.metrics"
             )
-        name = full_name(self.check.name, declared, self.state)
+        name, counts = declared
         for sample in samples:
             if isinstance(sample, Unavailable):
                 self.failures.append(
@@ -205,7 +211,7 @@ class Visit:
             raise GpuacceptError(
                 f"check {self.check.name} measured {metric} of {subject} twice in one visit", "give all samples at once"
             )
-        column[1][subject] = tuple([_encoded(declared.kind, sample) for sample in samples])
+        column[1][subject] = tuple([_encoded(counts, sample) for sample in samples])
 
     def series(self, block: SeriesBlock) -> None:
         """Hand over a block of series samples; names without the check's prefix, subjects as `gpu/3`."""
@@ -242,7 +248,7 @@ def full_name(check: str, metric: Metric, state: str) -> str:
     return f"{check}.{metric.name}_{state}" if metric.by_state and state else f"{check}.{metric.name}"
 
 
-def _encoded(kind: Kind, sample: Reading) -> Scalar:
-    if kind in ("counted", "difference", "rate"):
+def _encoded(counts: bool, sample: Reading) -> Scalar:
+    if counts:
         return str(int(sample))  # type: ignore[arg-type]
     return sample if isinstance(sample, str) else float(sample)  # type: ignore[arg-type]

@@ -9,8 +9,9 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import ceil, floor, fsum
+from operator import sub
 
 import msgspec
 
@@ -161,7 +162,7 @@ def reduce(group: SeriesGroup, values: Sequence[float], how: Reduction) -> float
     if how == "largest_gap":
         return largest_gap(group)
     if how == "mean":
-        settled = [v for a, b in spans for v in values[_settled(group, a, b) : b]]
+        settled = [*chain.from_iterable(values[_settled(group, a, b) : b] for a, b in spans)]
         return fsum(settled) / len(settled) if settled else None
     if how == "ratio_of_thirds":
         first, last = spans[0], spans[-1]
@@ -181,8 +182,7 @@ def reduce(group: SeriesGroup, values: Sequence[float], how: Reduction) -> float
 def largest_gap(group: SeriesGroup) -> float:
     """Longest time between two neighbouring samples of one segment, s."""
     at = group.at_s
-    starts = set(group.segments)
-    gaps = [at[i] - at[i - 1] for i in range(1, len(at)) if i not in starts]
+    gaps = (max(map(sub, at[a + 1 : b], at[a : b - 1]), default=0.0) for a, b in _spans(group))
     return round(max(gaps, default=0.0), 6)
 
 

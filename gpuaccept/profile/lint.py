@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -101,7 +101,7 @@ def _limits(cohort: Cohort, declared: Mapping[str, MetricDeclaration]) -> _Found
             continue
         if limit.unit != metric.unit:
             yield f"{path}.unit", f"{limit.metric} is in {metric.unit or 'no unit'}, not in {limit.unit or 'no unit'}"
-        if not any(_matches(limit.subjects, subject) for subject in _subjects(cohort, metric)):
+        if not _matches(limit.subjects, _subjects(cohort, metric)):
             said = f"{limit.subjects!r} matches no {metric.subject} of this cohort"
             yield f"{path}.subjects", f"{said}; a {metric.subject} is called {_example(metric)}"
         yield from _type(path, limit, metric)
@@ -121,7 +121,7 @@ def _conditions(path: str, limit: Limit, declared: Mapping[str, MetricDeclaratio
         if pattern.count("*") > STARS_LIMIT:
             yield f"{path}.{where}", f"{pattern!r} has more than {STARS_LIMIT} stars: a verifier refuses it"
     for index, pattern in enumerate(limit.valid_for):
-        if not any(_matches(pattern, name) for name in declared):
+        if not _matches(pattern, declared):
             yield f"{path}.valid_for[{index}]", f"{pattern!r} matches no metric{nearest(pattern, declared)}"
 
 
@@ -195,10 +195,12 @@ def _plans(
 ) -> _Found:
     if not cohort.plans:
         yield "plans", "there is none, so nothing can be run"
+    by_state = {name.split(".", 1)[0] for name in declared}
+    by_state -= {name.split(".", 1)[0] for name in declared if not name.endswith(("_cold", "_hot"))}
     for name, plan in cohort.plans.items():
         path = f"plans.{name}"
         for index, step in enumerate(plan.steps):
-            for where, text in _step(step, declared, parameters):
+            for where, text in _step(step, step.check in by_state, parameters):
                 yield f"{path}.steps[{index}]{where}", text
         visits = _visits(plan, declared)
         required = [limit for limit in cohort.limits if limit.effect == "require" and visits[limit.metric]]
@@ -215,15 +217,12 @@ def _plans(
                 yield f"{path}.steps", f"{said}: it could never be decided"
 
 
-def _step(
-    step: Step, declared: Mapping[str, MetricDeclaration], parameters: Mapping[str, type[msgspec.Struct]]
-) -> _Found:
+def _step(step: Step, by_state: bool, parameters: Mapping[str, type[msgspec.Struct]]) -> _Found:
     known = parameters.get(step.check)
     if known is None:
         yield ".check", f"there is no check {step.check}{nearest(step.check, parameters)}"
         return
-    own = [name for name in declared if name.startswith(f"{step.check}.")]
-    if own and not step.state and all(name.endswith(("_cold", "_hot")) for name in own):
+    if by_state and not step.state:
         yield "", f"{step.check} is measured cold or hot; add the state"
     fields = {field.encode_name: field for field in msgspec.structs.fields(known)}
     for name, value in step.parameters.items():
@@ -274,13 +273,12 @@ def _example(metric: MetricDeclaration) -> str:
     return {"node": "node", "gpu": "gpu/3", "link": "gpu/3/link/11", "pair": "gpu/2>gpu/5"}[metric.subject]
 
 
-def _matches(pattern: str, text: str) -> bool:
-    """As the judge matches: `*` alone is everything, else any run of characters within one `/` segment."""
-    return pattern == "*" or bool(_compiled(pattern).fullmatch(text))
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile("[^/]*".join(re.escape(part) for part in pattern.split("*")))
+def _matches(pattern: str, texts: Iterable[str]) -> bool:
+    """Whether any fits, as the judge matches: `*` alone is everything, else any characters within one `/` segment."""
+    if pattern == "*":
+        return any(True for _ in texts)
+    compiled = re.compile("[^/]*".join(re.escape(part) for part in pattern.split("*")))
+    return any(compiled.fullmatch(text) for text in texts)
 
 
 def _lower(text: str) -> str:

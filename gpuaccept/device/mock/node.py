@@ -7,6 +7,7 @@ and noise; its GPUs have cooled down to idle (replacing a worker is taken to las
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -413,4 +414,4 @@ def _moving(rate: float, gpu: int) -> float:
 
 def _crowd(pairs: Sequence[tuple[int, int]]) -> int:
     """How many copies the busiest GPU takes part in on the same side: they share its links."""
-    return max(max(sum(pair[side] == gpu for pair in pairs) for pair in pairs for gpu in pair) for side in (0, 1))
+    return max(max(Counter(pair[side] for pair in pairs).values()) for side in (0, 1))

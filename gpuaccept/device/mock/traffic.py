@@ -5,8 +5,6 @@ They count what this process copied on top of what was carried before it, so a d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from gpuaccept.check import CopyOperation, LinkTraffic, link_subject, pair_subject
 from gpuaccept.device.mock.world import Holds, World
 
@@ -31,31 +29,32 @@ class Traffic:
         """Count a copy of a pair, unless it took another way; `moved` are the bytes of both directions."""
         if self._bypassed and self._world.value("pair.over_pcie", pair_subject(place, peer), False, t, holds):
             return
-        for source, target in _directions(place, peer, operation, both):
-            self._sent[source] += moved // 2 if both else moved
-            self._received[target] += moved // 2 if both else moved
+        # a read pulls from the peer, a write pushes to it
+        source, target = (place, peer) if operation == "write" else (peer, place)
+        one_way = moved // 2 if both else moved
+        self._sent[source] += one_way
+        self._received[target] += one_way
+        if both:
+            self._sent[target] += one_way
+            self._received[source] += one_way
 
     def read(self, place: int, t: float, holds: Holds) -> tuple[LinkTraffic, ...]:
         """The counters of a GPU's links: data is dealt out evenly to the links that are up."""
         nvlink = self._world.model.nvlink
         numbers = range(nvlink.links)
-        up = numbers
+        down: set[int] = set()
         if "link.state" in self._world.names:
             up_now = (self._world.value("link.state", link_subject(place, n), "on", t, holds) for n in numbers)
-            up = [n for n, state in zip(numbers, up_now, strict=True) if state != "off"]  # type: ignore[assignment]
-        if not up:
-            return tuple(LinkTraffic(n, CARRIED_BEFORE, CARRIED_BEFORE) for n in numbers)
-        sent, received = (
-            CARRIED_BEFORE + _stepped(total / len(up)) for total in (self._sent[place], self._received[place])
+            down = {n for n, state in zip(numbers, up_now, strict=True) if state == "off"}
+        up = max(1, len(numbers) - len(down))
+        sent = CARRIED_BEFORE + _stepped(self._sent[place] / up)
+        received = CARRIED_BEFORE + _stepped(self._received[place] / up)
+        return tuple(
+            [
+                LinkTraffic(n, CARRIED_BEFORE, CARRIED_BEFORE) if n in down else LinkTraffic(n, sent, received)
+                for n in numbers
+            ]
         )
-        carried, still = (sent, received), (CARRIED_BEFORE, CARRIED_BEFORE)
-        return tuple(LinkTraffic(n, *(carried if n in up else still)) for n in numbers)
-
-
-def _directions(place: int, peer: int, operation: CopyOperation, both: bool) -> Iterable[tuple[int, int]]:
-    """(from, to) of the data: a read pulls it from the peer, a write pushes it there."""
-    one = (place, peer) if operation == "write" else (peer, place)
-    return (one, one[::-1]) if both else (one,)
 
 
 def _stepped(total: float) -> int:
