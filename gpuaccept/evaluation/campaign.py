@@ -53,7 +53,7 @@ class Sizes:
 
 FORMS = {
     "tiny": Sizes(2, 1, 0, 0, 1, (3.0,), 1, 1, 0, 1),
-    "short": Sizes(400, 100, 3, 2, 6, (0.5, 1.0, 1.5, 2.0, 3.0, 4.0), 40, 30, 2, 5),
+    "short": Sizes(250, 60, 1, 1, 4, (1.0, 1.5, 2.0, 3.0, 4.0), 16, 10, 1, 5),
     "full": Sizes(40_000, 1_000, 20, 20, 200, (0.0, 0.5, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0), 10_000, 500, 1_000),
 }
 """By name: the test's, the one whose results are published with each change, and that of the stated figures."""
@@ -143,8 +143,7 @@ def scenarios(sizes: Sizes, folder: Path, profile: str = "") -> Campaign:
 def interleaved(tasks: Iterable[Task]) -> list[Task]:
     """In an order in which every group has its share done whenever the evaluation is stopped."""
     placed = []
-    ordered = sorted(tasks, key=lambda task: (task.group, task.plan, task.seed, task.key))
-    for _, members in groupby(ordered, key=lambda task: (task.group, task.plan)):
+    for _, members in groupby(sorted(tasks, key=lambda task: (*_kind(task), task.seed, task.key)), key=_kind):
         group = list(members)
         placed += [((place + 0.5) / len(group), task.key, task) for place, task in enumerate(group)]
     return [task for _, _, task in sorted(placed, key=lambda one: one[:2])]
@@ -179,6 +178,10 @@ def scenario_file(name: str) -> Path:
 def with_seed(task: Task, plan: str, seed: int) -> Task:
     """The same task of another node, by another plan."""
     return _changed(task, plan=plan, seed=seed)
+
+
+def _kind(task: Task) -> tuple[str, str, str]:
+    return task.group, task.plan, task.label if task.group in ("fault", "retest") else ""
 
 
 def _changed(task: Task, **changes: object) -> Task:

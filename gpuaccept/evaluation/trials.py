@@ -38,7 +38,7 @@ class Trial:
         return self.judgement.findings[0] if self.judgement.findings else None
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Task(msgspec.Struct, frozen=True, kw_only=True):
     """What to simulate. `group` and `label` say what for; the rest decides what comes out, to the last bit."""
 
     group: str

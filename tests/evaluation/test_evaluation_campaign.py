@@ -1,0 +1,164 @@
+"""An evaluation runs, stops, goes on, and says of every figure how many nodes it rests on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpuaccept.errors import UsageError
+from gpuaccept.evaluation import campaign, results, trials, variations
+from gpuaccept.evaluation.campaign import FORMS, Sizes
+from gpuaccept.evaluation.page import About, page
+from gpuaccept.evaluation.trials import Result, Task, perform
+
+PROFILE, MODEL = "de-industrial-ai-cloud", "hgx-b200"
+ROOT = Path(__file__).resolve().parents[2]
+ABOUT = About(profile=PROFILE, profile_digest="0" * 64, model=MODEL, program="x", minutes={"node": 5.0}, form="tiny")
+
+
+def _task(**changes: object) -> Task:
+    fields: dict[str, object] = {"group": "healthy", "profile": PROFILE, "device": f"mock:{MODEL}", "seed": 1}
+    return Task(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def healthy() -> Result:
+    return perform(_task(plan="quick"))
+
+
+def test_a_task_gives_the_same_result_again(healthy: Result) -> None:
+    assert healthy.decision == "accepted"
+    assert perform(_task(plan="quick")) == healthy
+
+
+def test_a_fault_is_found_and_its_part_named() -> None:
+    result = perform(_task(group="fault", plan="quick", faults=("ecc_off:gpu=3",)))
+
+    assert (result.decision, result.named, result.expected) == ("rejected", True, True)
+
+
+def test_what_the_program_could_not_do_is_no_verdict() -> None:
+    result = perform(_task(plan="no-such-plan"))
+
+    assert result.decision == ""
+    assert "no-such-plan" in result.broke
+
+
+def test_a_wider_sigma_widens_the_pooled_ones_of_the_profile() -> None:
+    name = "memory_bandwidth.copy_sm_hot"
+    usual, wide = (trials._profile(PROFILE, sigma).profile.cohorts[0].metrics[name] for sigma in (1.0, 2.0))
+    assert usual.gpu is not None
+    assert wide.gpu is not None
+    assert wide.gpu.sigma_percent == 2 * usual.gpu.sigma_percent
+
+
+def test_stated_intervals_are_compared_with_a_twin_without_scatter(tmp_path: Path) -> None:
+    result = perform(_task(plan="node", twin=variations.write_twin(MODEL, tmp_path)))
+
+    held, number = map(sum, zip(*result.covered.values(), strict=True))
+    assert number > 500
+    assert 0.9 < held / number <= 1.0
+
+
+def test_every_judged_number_is_varied_both_ways_or_said_to_be_impossible(tmp_path: Path) -> None:
+    path = campaign.scenario_file(MODEL)
+    numbers = variations.judged(path)
+    made, refused = variations.write_variations(MODEL, path, tmp_path)
+    labels = [one.label for one in (*made, *refused)]
+
+    assert {"noise.hbm.visit", "thermal.inlet_c", "host.far_percent"} <= numbers.keys()
+    assert "memory.copy" not in numbers  # published
+    for name in numbers:
+        assert {label.split()[1] for label in labels if label.startswith(f"{name} ")} == {"halved", "doubled"}
+    assert all(" must be at " in one.why for one in refused)
+    assert len({one.device for one in made}) == len(made)
+
+
+def test_results_are_kept_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks, file, asked = [_task(seed=seed) for seed in range(1, 5)], tmp_path / "r.jsonl", []
+
+    def fake(task: Task) -> Result:
+        asked.append(task.seed)
+        return Result(key=task.key, decision="accepted")
+
+    monkeypatch.setattr(results, "perform", fake)
+    results.evaluate(tasks[:2], file, 1)
+    with file.open("ab") as torn:
+        torn.write(b'{"program":"')
+
+    found = results.evaluate(tasks, file, 1)
+
+    assert asked == [1, 2, 3, 4]
+    assert found.keys() == {task.key for task in tasks}
+    assert file.read_bytes().count(b"\n") == 4
+
+
+def test_results_of_another_program_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "perform", lambda task: Result(key=task.key, decision="accepted"))
+    results.evaluate([_task()], tmp_path / "r.jsonl", 1)
+
+    assert results.read(tmp_path / "r.jsonl", results.program_digest())
+    assert not results.read(tmp_path / "r.jsonl", "another")
+
+
+def test_a_task_that_was_sent_to_another_process_has_the_same_key() -> None:
+    import pickle
+
+    task = _task()
+    assert pickle.loads(pickle.dumps(task)).key == task.key
+
+
+def test_whenever_it_is_stopped_every_group_has_its_share() -> None:
+    tasks = [_task(group=group, seed=seed) for group, n in (("healthy", 90), ("fault", 30)) for seed in range(n)]
+    first = campaign.interleaved(tasks)[:40]
+    assert sum(task.group == "fault" for task in first) == pytest.approx(10, abs=1)
+
+
+def test_the_page_says_how_much_fewer_nodes_it_has_than_a_figure_needs(tmp_path: Path) -> None:
+    made = campaign.campaign(FORMS["tiny"], PROFILE, MODEL, tmp_path)
+    good = [task for task in made.tasks if task.group == "healthy"]
+    text = page(made, {task.key: Result(key=task.key, decision="accepted") for task in good}, ABOUT)
+
+    assert (
+        "**It is smaller than the figures need**: 2 good nodes without a reject bound false rejects to 77.6 %" in text
+    )
+    assert "| good nodes rejected | at most 0.008 % | 0 of 2; at most 77.6 % |" in text
+    assert "| stated 95 % intervals that hold the true value | 95 ± 1 % | none tried |" in text
+
+
+def test_what_was_missed_stands_on_the_page_worst_first(tmp_path: Path) -> None:
+    made = campaign.campaign(Sizes(0, 0, 2, 0, 0, (), 0, 0, 0), PROFILE, MODEL, tmp_path)
+    outcomes = {}
+    for task in made.tasks:
+        lost = task.faults[0] == "gpu_missing"
+        wrong = task.faults[0] == "ecc_off"
+        outcomes[task.key] = Result(
+            key=task.key, decision="accepted" if lost else "rejected", named=not wrong, expected=True, subject="gpu/7"
+        )
+    part = page(made, outcomes, ABOUT).split("## Not found")[1].split("## Sensitivity")[0]
+    rows = [line for line in part.splitlines() if line.startswith("| `")]
+
+    assert [re.findall(r"`(\w+)`", row)[0] for row in rows] == ["gpu_missing"] * 2 + ["ecc_off"] * 2
+
+
+def test_a_directory_of_scenarios_runs_whoever_wrote_them(tmp_path: Path) -> None:
+    (tmp_path / "cold plate.yaml").write_text(
+        "hardware: hgx-b200\nset:\n- {target: gpu/2, parameter: ecc.mode, value: disabled}\n", encoding="utf-8"
+    )
+    done = subprocess.run(
+        [sys.executable, "scripts/evaluate.py", "--scenarios", tmp_path, "--scenario", "1", "--processes", "1",
+         "--work", tmp_path / "work"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "in simulation" in done.stdout
+    assert re.search(r"`cold plate.yaml` \| quick \| 1 of 1: 100 %.*gpu/2", done.stdout)
+
+
+def test_a_directory_without_scenarios_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no \.yaml file"):
+        campaign.scenarios(FORMS["tiny"], tmp_path)
