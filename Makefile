@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check bench evaluate docs clean
+.PHONY: help demo test check bench evaluate matrix docs clean
 
 help:
 	@echo "make demo   accept a simulated node; leaves demo/certificate.html"
 	@echo "make test   run all tests (sets itself up)"
 	@echo "make check  ruff, mypy, import-linter"
 	@echo "make evaluate  good nodes and faults, in simulation; writes docs/reference/evaluation.md (EVALUATE=--help: sizes)"
+	@echo "make matrix try all faults on all checks, in simulation (a minute); writes checks/matrix.json and its page"
 	@echo "make docs   write the generated pages of docs/reference anew"
 	@echo "make bench  timings, as ratios against a floor"
 
@@ -29,6 +30,10 @@ check: $(VENV)/.dev
 
 evaluate: $(VENV)/.dev
 	$(BIN)/python scripts/evaluate.py $(EVALUATE)
+
+matrix: $(VENV)/.dev
+	$(BIN)/python scripts/make_matrix.py
+	$(BIN)/python scripts/make_docs.py matrix.md
 
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/make_docs.py

@@ -104,6 +104,6 @@ CHECK = Check(
     measure=measure,
     parameters=Settings,
     seconds=_seconds,
-    detects=(),
+    detects=("sm_silent_corruption",),
     groups=_groups,
 )

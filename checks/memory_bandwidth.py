@@ -192,6 +192,16 @@ CHECK = Check(
     measure=measure,
     parameters=Settings,
     seconds=_seconds,
-    detects=("hbm_bandwidth_low", "hbm_region_slow", "straggler", "memory_alloc_fails", "driver_hang"),
+    detects=(
+        "hbm_bandwidth_low",
+        "hbm_region_slow",
+        "straggler",
+        "memory_alloc_fails",
+        "driver_hang",
+        "pcie_width_reduced",
+        "pcie_gen_down_under_load",
+        "c2c_down",
+        "paste_pumpout",
+    ),
     groups=lambda parameters: frozenset([parameters.paths]) if isinstance(parameters, Settings) else frozenset(),
 )

@@ -177,5 +177,5 @@ CHECK = Check(
     measure=measure,
     parameters=Settings,
     seconds=_seconds,
-    detects=("hbm_stuck_bit", "hbm_address_alias", "l2_transient"),
+    detects=("hbm_stuck_bit", "hbm_address_alias", "l2_transient", "ecc_corrected_storm"),
 )

@@ -300,6 +300,7 @@ CHECK = Check(
         "pump_dead",
         "leak_slow",
         "sensor_stuck",
+        "power_limit_low",
         "power_brake",
         "psu_droop_in_phase",
         "clock_capped",

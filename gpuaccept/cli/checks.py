@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gpuaccept.cli.output import duration, emit, format_option
+from gpuaccept.cli.self_test import matrix, prove
 
 _checks_option = click.option(
     "--checks",
@@ -18,7 +19,7 @@ _checks_option = click.option(
 
 @click.group()
 def checks() -> None:
-    """List and show checks, and the faults that each detects."""
+    """List, show and prove checks, and the faults that each detects."""
 
 
 @checks.command("list")
@@ -80,36 +81,5 @@ def show(name: str, checks_dir: Path | None, output: str) -> None:
     click.echo("\ndetects\n  " + (", ".join(one.check.detects) or "no fault of the catalogue"))
 
 
-@checks.command("matrix")
-@_checks_option
-@format_option
-def matrix(checks_dir: Path | None, output: str) -> None:
-    """List the faults that can be simulated: expected verdict, cause, action, and the checks that detect each."""
-    from gpuaccept.device.open import faults
-    from gpuaccept.run.loading import load_checks
-
-    loaded = load_checks(checks_dir)
-    detected_by = {
-        fault.name: [name for name, one in loaded.items() if fault.name in one.check.detects] for fault in faults()
-    }
-    if output == "json":
-        rows = [
-            {
-                "fault": fault.name,
-                "summary": fault.summary,
-                "verdict": fault.verdict,
-                "cause": fault.cause,
-                "action": fault.action,
-                "detected_by": detected_by[fault.name],
-                "keys": fault.defaults,
-            }
-            for fault in faults()
-        ]
-        emit("checks matrix", {"faults": rows})
-        return
-    for fault in faults():
-        keys = ",".join(f"{key}={value}" for key, value in fault.defaults.items())
-        click.echo(fault.name + (f":{keys}" if keys else ""))
-        click.echo(f"  {fault.summary}")
-        click.echo(f"  expected {fault.verdict}, cause {fault.cause}, action: {fault.action}")
-        click.echo(f"  detected by {', '.join(detected_by[fault.name]) or 'no check'}")
+checks.add_command(matrix)
+checks.add_command(prove)
