@@ -20,7 +20,9 @@ RUN_S = 1830.0
 """Time between the first and the last reading of counters in the acceptance plan, s."""
 RAMP_S, RAMP_STEPS = 1800.0, 30
 """How long, and in how many steps, what changes slowly does so (the catalogue of the simulator)."""
-SWEEPS = 100 + 3 * 14
+FULL_MARCH = 100
+"""Patterns of a full march."""
+SWEEPS = FULL_MARCH + 3 * 14
 """Reads of the whole memory in the acceptance plan: one full march and three short ones."""
 USABLE_TB = 0.973e-12 * (1 << 20)
 """10^12 bytes that a march reads for each MiB of memory."""
@@ -151,6 +153,14 @@ def _flips(cohort: Cohort, device: str) -> float:
     return 1 / (SWEEPS * USABLE_TB * model(DeviceSpec(device=device)).gpu.memory_total_mib)
 
 
+def _storm(cohort: Cohort, device: str) -> float:
+    # Six in the full march, which reads and writes all memory a hundred times, if that is less than a storm in the run.
+    physics, most = model(DeviceSpec(device=device)), _limit(cohort, "integrity_dram_corrected").maximum
+    assert most is not None
+    march_s = 2 * FULL_MARCH * USABLE_TB * 1000 * physics.gpu.memory_total_mib / physics.memory.copy
+    return min(_maximum("dram_corrected.storm")(cohort, device), 3600 * (most + 1) / march_s)
+
+
 def _of_one_link(rule: Rule) -> Rule:
     """The loss of one of a GPU's links that takes so much from the GPU."""
 
@@ -177,7 +187,7 @@ RULES: dict[str, Rule] = {
     "hbm_region_slow": _slow_region,
     "l2_transient": _flips,
     "sm_silent_corruption_intermittent": _once_in_the_run,
-    "ecc_corrected_storm": _maximum("dram_corrected.storm"),
+    "ecc_corrected_storm": _storm,
     "nvlink_errors": _once_in_the_run,
     "nvlink_recoveries_creeping": _once_in_the_run,
     "nvlink_one_direction_slow": _of_one_link(_bandwidth(r"nvlink\.device_to_device.*_hot")),
