@@ -85,7 +85,7 @@ def test_a_deadline_is_kept_with_what_was_measured(tmp_path: Path) -> None:
     spent = time.monotonic() - began
     answer = json.loads(done.stdout)
 
-    assert spent < 5.0
+    assert spent < 12.0, "the soak alone would last 20 s"
     assert (done.returncode, answer["exit_code"], answer["complete"]) == (3, 3, False)
     assert "deadline of 4 s" in answer["reason"]
     steps = fold(read(tmp_path / "out" / "journal.jsonl"))[0].steps

@@ -30,6 +30,10 @@ STEPS = {
     ),
     "pcie": PlannedStep(check="pcie", visit=1),
     "host": PlannedStep(check="host", visit=1),
+    "memory_integrity": PlannedStep(check="memory_integrity", visit=1, parameters={"share": 0.05, "march": "short"}),
+    "compute": PlannedStep(
+        check="compute", visit=1, parameters={"precisions": "bf16", "size": 256, "passes": 1, "repeats": 3}
+    ),
     "thermal_soak": PlannedStep(check="thermal_soak", visit=1, parameters={"duration_s": 1.0, "interval_s": 0.5}),
 }
 
@@ -50,6 +54,6 @@ def test_a_check_measures_all_that_it_declares_or_says_why_not(node: Node, name:
     assert all(column.subjects and all(column.samples) for column in done.columns)
     assert all(failure.reason and failure.call for failure in done.failures)
     assert measured or blocks or done.failures
-    if name not in ("nvlink", "thermal_soak", "pcie", "host"):  # what every device measures today
+    if name not in ("nvlink", "thermal_soak", "pcie", "host", "compute"):  # what every device measures
         # Pending repairs begin with Blackwell.
         assert not [failure for failure in done.failures if "repair_pending" not in failure.metric]
