@@ -96,12 +96,12 @@ class Column(Value, frozen=True, kw_only=True, omit_defaults=True):
     samples: tuple[tuple[Scalar, ...], ...]
 
 
-class SeriesSummary(Value, frozen=True, kw_only=True):
+class SeriesSummary(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What the record keeps of one series of one subject; the samples themselves lie in series.json.gz.
 
-    `low` and `high` draw the minimum and maximum of each of up to 200 equal parts of the samples, so that a dip of one
+    `low` and `high` draw the minimum and maximum of each of up to 64 equal parts of the samples, so that a dip of one
     sample stays visible: base64 of one byte a part, from `minimum` (0) to `maximum` (255), rounded outwards; empty for
-    counters and for a series that stays the same. `sha256` is over the series' own canonical JSON.
+    counters and for a series that stays the same.
     """
 
     name: MetricName
@@ -114,9 +114,8 @@ class SeriesSummary(Value, frozen=True, kw_only=True):
     minimum: float
     maximum: float
     mean: float
-    low: str
-    high: str
-    sha256: str
+    low: str = ""
+    high: str = ""
 
 
 class SeriesGroup(Value, frozen=True, kw_only=True):

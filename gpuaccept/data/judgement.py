@@ -21,13 +21,16 @@ class Part(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Verdict(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """One limit on one subject. `value` is the judged median or reading; `expanded_uncertainty` is U in its unit."""
+    """One limit on one subject. `value` is the judged median or reading; `expanded_uncertainty` is U in its unit.
+
+    A record leaves out the reason of a pass, which is always the same.
+    """
 
     subject: str
     result: Result
     value: Scalar | None = None
     expanded_uncertainty: float | None = None
-    reason: str
+    reason: str = "meets the limit"
 
 
 class Judged(Value, frozen=True, kw_only=True, omit_defaults=True):

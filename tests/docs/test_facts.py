@@ -84,7 +84,7 @@ def test_columns_are_packed_as_the_record_page_says(word: str, subjects: list[st
 def test_the_record_page_names_the_constants_of_the_code() -> None:
     assert envelope.RECORD_LIMIT_BYTES == 8 << 20 and "at most 8 MiB" in RECORD
     assert series.FILE_LIMIT_BYTES == 64 << 20 and "at most 64 MiB inflated" in RECORD
-    assert series.BUCKETS == 200 and "n = min(200, count)" in RECORD
+    assert series.BUCKETS == 64 and "n = min(64, count)" in RECORD
     assert series.SETTLE_S == 30.0 and "the first 30 s of each segment" in RECORD
     assert envelope.SIGNATURES_LIMIT == 16 and "1 to 16" in RECORD
     assert f"`{envelope.PAYLOAD_TYPE}`" in RECORD
