@@ -58,6 +58,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     own: tuple[str, ...]
     """The site's own checks of the plan that say they detect it: each must."""
+    judged: bool
+    """Whether a limit of the cohort that decides is on the metric that shows it: without one nothing can be found."""
 
     def holds(self, shown: Shown) -> bool:
         """Whether the run showed what it must."""
@@ -143,6 +145,7 @@ def cells(profile: LoadedProfile, plan: str, checks: Mapping[str, LoadedCheck]) 
         if plan not in cohort.plans:
             continue
         device, planned = device_of(cohort), make_plan(profile.profile, cohort, plan, dict(checks))
+        decided = {limit.metric for limit in cohort.limits if limit.effect != "observe"}
         used = dict.fromkeys(step.check for step in planned.steps)
         silent |= {name: None for name in used if not checks[name].check.detects}
         for fault in catalogue():
@@ -151,7 +154,7 @@ def cells(profile: LoadedProfile, plan: str, checks: Mapping[str, LoadedCheck]) 
             shown = claimed and ".".join(fault.detects) in planned.metrics
             if (shown or own) and can_have(device, fault):
                 tried.add(fault.name)
-                out.append(Cell(fault=fault, device=device, own=own))
+                out.append(Cell(fault=fault, device=device, own=own, judged=".".join(fault.detects) in decided))
     left = tuple(fault.name for fault in catalogue() if fault.name not in tried)
     return Trials(cells=tuple(out), not_in_plan=left, silent=tuple(silent))
 

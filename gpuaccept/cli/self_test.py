@@ -144,6 +144,7 @@ def _emit_proof(
             "found": cell.holds(shown),
             "expected": {"verdict": cell.fault.verdict, "cause": cell.fault.cause, "action": cell.fault.action},
             "got": {"verdict": shown.verdict, "cause": shown.cause, "action": shown.action},
+            "has_limit": cell.judged,
             "part": shown.part,
             "part_named": shown.named,
             "decision": shown.decision,
@@ -166,6 +167,8 @@ def _show_proof(
         fault, found = cell.fault, cell.holds(shown)
         expected = f"{fault.verdict}, {fault.cause}, {fault.action}"
         got = f"{shown.verdict}, {shown.cause}, {shown.action}" if shown.cause else shown.title
+        if not (found or shown.cause or cell.judged):
+            got = f"nothing: no limit on {'.'.join(fault.detects)} decides"
         part = shown.part if shown.named else f"no: {shown.part or 'none'}"
         device = cell.device.removeprefix("mock:")
         table.append(

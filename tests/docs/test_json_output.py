@@ -26,6 +26,7 @@ COMMANDS = (
     ("checks list", ()),
     ("checks show", ("ecc",)),
     ("checks matrix", ()),
+    ("checks prove", ("--profile", "hgx-b200", "--plan", "quick", "--quiet")),
     ("doctor", ()),
     ("key new", ("--out", "new.key")),
     ("key show", ("a.key",)),
