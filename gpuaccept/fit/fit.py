@@ -261,7 +261,10 @@ def _simulated(values: dict[str, Any], like: Evidence) -> Capture:
     """The captures' plan on the model with every noise at zero."""
     quiet = msgspec.json.decode(msgspec.json.encode(values))
     quiet["noise"] = {
-        key: dict.fromkeys(spread, 0.0) if isinstance(spread, dict) else 0.0 for key, spread in quiet["noise"].items()
+        key: {name: one if isinstance(one, str) else 0.0 for name, one in spread.items()}
+        if isinstance(spread, dict)
+        else 0.0
+        for key, spread in quiet["noise"].items()
     }
     if isinstance(quiet["thermal"].get("inlet_wander_k"), float | int):
         quiet["thermal"]["inlet_wander_k"] = 0.0
