@@ -70,7 +70,8 @@ def main(given: list[str] | None = None) -> int:
     wanted = {task.key for task in tasks}
     found = {key: one for key, one in results.read(asked.work / "results.jsonl", program).items() if key in wanted}
     fresh = max(0, counted[1] - counted[0] + 1)
-    speed = f"{fresh / (time.monotonic() - began):.1f} in {asked.processes} processes" if fresh > 20 else ""
+    pace = f"{fresh / (time.monotonic() - began):.1f} in {asked.processes} processes, beside whatever else ran"
+    speed = pace if fresh > 20 else ""
     if asked.scenarios:
         done = [sections.Done(task, found[task.key]) for task in made.tasks if task.key in found]
         print("\n".join(["Every rate is in simulation.", "", *sections.scenario_lines(done)]))

@@ -20,6 +20,8 @@ from gpuaccept.profile.load import load_profile
 PLANS = ("quick", "node", "acceptance")
 DAY_S = 86_400.0
 """From a test of a node to its re-test: long enough that nothing of the first remains but the node."""
+AT_LIMIT = 0.75
+"""Of the smallest severity seen with 95 % power (5 + 1.645 sigma), so that half of the nodes are rejected."""
 SIGMAS = (0.5, 1.0, 2.0)
 MARGINAL = "hbm_bandwidth_low"
 """The fault whose re-test is the hardest: at the smallest severity that must be rejected, it is near the limit."""
@@ -111,9 +113,10 @@ def campaign(sizes: Sizes, profile: str, name: str, folder: Path) -> Campaign:
             )
     add(sizes.retest, group="retest", label="good", start_s=DAY_S)
     near = smallest_severity(next(one for one in faults() if one.name == MARGINAL), cohort, device)
-    text = f"{MARGINAL}:loss_percent={near:.6f}"
-    for start_s in (0.0, DAY_S):
-        add(sizes.retest, group="retest", label="near its limit", start_s=start_s, faults=(text,))
+    for label, factor in (("near its limit", 1.0), ("at its limit", AT_LIMIT)):
+        text = f"{MARGINAL}:loss_percent={factor * (near or 0):.6f}"
+        for start_s in (0.0, DAY_S):
+            add(sizes.retest, group="retest", label=label, start_s=start_s, faults=(text,))
     twin = variations.write_twin(name, folder)
     add(sizes.coverage, group="coverage", twin=twin)
     made, refused = variations.write_variations(name, scenario_file(name), folder) if sizes.variation else ([], [])

@@ -30,11 +30,15 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def program_digest() -> str:
-    """Digest of everything that decides what comes out of a task: the package, its checks and its profiles."""
+    """Digest of everything that decides what comes out of a task: the package, its checks and its profiles.
+
+    What only chooses or tells of tasks is left out: a task says itself how severe its fault is.
+    """
     digest = hashlib.sha256()
     package = Path(gpuaccept.__file__).parent
     files = [*package.rglob("*.py"), *bundled("checks").rglob("*.py"), *bundled("profiles").rglob("*.yaml")]
-    skipped = {package / "evaluation" / name for name in ("page.py", "rates.py", "results.py", "sections.py")}
+    only_ask = ("campaign.py", "page.py", "rates.py", "results.py", "sections.py")
+    skipped = {package / "severities.py", *(package / "evaluation" / name for name in only_ask)}
     for path in sorted(set(files) - skipped):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
