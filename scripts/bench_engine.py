@@ -49,7 +49,7 @@ def figures() -> dict[str, Any] | None:
     if not shutil.which("gcc"):
         return None
     sys.path.insert(0, str(ROOT / "tests"))
-    from stub_driver.machine import make_machine
+    from stub_driver.machine import make_machine  # type: ignore[import-not-found]
 
     with tempfile.TemporaryDirectory(prefix="gpuaccept-bench-") as folder:
         root = Path(folder)
@@ -84,7 +84,7 @@ def figures() -> dict[str, Any] | None:
         wall = time.monotonic() - began
         told = [json.loads(path.read_text()) for path in times.glob("*.json")]
         workers = [one["spent"].get("driver", 0.0) for one in told if one["role"] == "worker"]
-        supervisor = next((one["spent"] for one in told if one["role"] == "supervisor"), {})
+        supervisor: dict[str, float] = next((one["spent"] for one in told if one["role"] == "supervisor"), {})
         if not (root / "out" / "record.json").exists() or not workers:
             raise SystemExit(f"the run on the stub driver left no record:\n{done.stderr}")
         own_cpu = sum(one["own_cpu"] for one in told)
@@ -104,7 +104,7 @@ def show() -> bool:
         print("engine overhead: not measured, the stub driver needs gcc")
         return True
     own = found["wall"] - found["driver"]
-    good = own <= BOUND_S
+    good = bool(own <= BOUND_S)
     text = f"engine overhead, eight stub GPUs, {len(STEPS)} steps, {os.cpu_count()} cores"
     print(f"{text:<58} {own:>10.2f} s   {f'≤ {BOUND_S:g} s':<22} {'ok' if good else 'OVER'}")
     print(f"  wall {found['wall']:.2f} s, longest worker in driver calls and waits {found['driver']:.2f} s")

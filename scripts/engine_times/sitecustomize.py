@@ -49,7 +49,7 @@ def patch(module) -> None:  # type: ignore[no-untyped-def]
     for path, name in PHASES[module.__name__].items():
         *owner, last = path.split(".")
         holder = getattr(module, owner[0]) if owner else module
-        setattr(holder, last, timed(getattr(holder, last), name))
+        setattr(holder, last, timed(getattr(holder, last), name))  # type: ignore[no-untyped-call]
 
 
 class _Loader(importlib.abc.Loader):
