@@ -17,7 +17,7 @@ COMMANDS = {
     "verify": "Check a record or certificate: signature, judgement, page.",
     "render": "Write another view of a record.",
     "profile": "List, show, check and compare profiles.",
-    "checks": "List and show checks, and the faults that each detects.",
+    "checks": "List, show and prove checks, and the faults that each detects.",
     "doctor": "Say what this node lacks for a run.",
     "key": "Make and show signing keys.",
     "demo": "Accept a simulated node, from start to verified certificate.",
