@@ -20,31 +20,39 @@ LOSS = "percent of the typical value that is lost"
 
 @dataclass(frozen=True)
 class Entry:
+    """A fault as everybody sees it, and the deviations of the model that it stands for."""
+
     fault: Fault
     expand: Expand
 
 
 def gpu_of(values: FaultValues) -> str:
+    """The GPU that the fault is on."""
     return gpu_subject(int(values["gpu"]))
 
 
 def link_of(values: FaultValues) -> str:
+    """The NVLink that the fault is on."""
     return link_subject(int(values["gpu"]), int(values["link"]))
 
 
 def node_of(values: FaultValues) -> str:
+    """The node, for faults that are no GPU's own."""
     return "node"
 
 
 def left(values: FaultValues, key: str = "loss_percent") -> float:
+    """The factor that remains after a loss in percent."""
     return 1.0 - float(values[key]) / 100.0
 
 
 def from_of(values: FaultValues) -> str:
+    """When the fault begins, as a scenario writes it."""
     return f"{float(values['at_s']):.6f}s"
 
 
 def value(target: str, parameter: str, value: float | bool | str, from_: str = "0s") -> Deviation:
+    """A parameter that has another value, from a time on."""
     return Deviation(target=target, parameter=parameter, value=value, from_=from_)
 
 
@@ -54,6 +62,7 @@ def typical(target: str) -> Deviation:
 
 
 def factor(target: str, parameter: str, factor: float) -> Deviation:
+    """A parameter that is multiplied."""
     return Deviation(target=target, parameter=parameter, factor=factor)
 
 
@@ -69,6 +78,7 @@ def entry(
     applies_to: tuple[str, ...] = (),
     needs_workers: bool = False,
 ) -> Entry:
+    """A catalogue entry; `detects` is the metric whose limit finds it first, `expected` its verdict, cause and action."""
     check, metric = detects.split(".")
     seen = (check, metric)
     return Entry(Fault(name, summary, keys, severity, seen, *expected, victim, applies_to, needs_workers), expand)
