@@ -78,7 +78,7 @@ def entry(
     applies_to: tuple[str, ...] = (),
     needs_workers: bool = False,
 ) -> Entry:
-    """A catalogue entry; `detects` is the metric whose limit finds it first, `expected` its verdict, cause and action."""
+    """A catalogue entry: `detects` is the metric that finds it first, `expected` its verdict, cause and action."""
     check, metric = detects.split(".")
     seen = (check, metric)
     return Entry(Fault(name, summary, keys, severity, seen, *expected, victim, applies_to, needs_workers), expand)
