@@ -107,7 +107,7 @@ def test_loads_begin_and_end_in_turn(machine: StubMachine) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", ["cuEventCreate=2@9", "cuMemAlloc_v2=2@4", "cuOccupancyMaxActiveBlocksPerMultiprocessor=1@1"]
+    "fault", ["cuEventCreate=2@4", "cuMemAlloc_v2=2@4", "cuOccupancyMaxActiveBlocksPerMultiprocessor=1@1"]
 )
 def test_a_load_that_can_not_begin_leaves_nothing_behind(machine: StubMachine, fault: str) -> None:
     machine.set(FEW_SMS, f"fault.{fault}")
