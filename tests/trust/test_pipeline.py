@@ -15,15 +15,24 @@ from test_independent import second  # noqa: F401  a fixture
 
 from gpuaccept.acceptance import Accepted, Request, run_node
 from gpuaccept.ambient import Fixed
-from gpuaccept.device.open import DeviceSpec, faults
+from gpuaccept.device.open import DeviceSpec, Fault, faults
+from gpuaccept.matrix import SETUPS
 from gpuaccept.profile.load import load_profile
+from gpuaccept.proof import can_have
 from gpuaccept.record import envelope
 from gpuaccept.verify import EXIT_CODES, verify_path
 
 
-def run(*fault: str, out: Path | None = None) -> Accepted:
-    spec = DeviceSpec(device="mock:hgx-b200", seed=11, faults=fault)
-    request = Request(profile=load_profile("hgx-b200"), spec=spec, out=out, in_process=True)
+def run(fault: Fault | None = None, out: Path | None = None) -> Accepted:
+    """A run on hardware that can have the fault; in workers where the fault would stop this process."""
+    device, profile = next(setup for setup in SETUPS.items() if fault is None or can_have(setup[0], fault))
+    request = Request(
+        profile=load_profile(profile),
+        spec=DeviceSpec(device=device, seed=11, faults=(fault.name,) if fault else ()),
+        out=out,
+        in_process=fault is None or not fault.needs_workers,
+        force_busy=True,
+    )
     return run_node(request, Fixed())
 
 
@@ -57,8 +66,8 @@ def test_the_independent_program_agrees(healthy: Path, name: str) -> None:
     assert "agree: every verdict" in done.stdout
 
 
-@pytest.mark.parametrize("fault", [fault.name for fault in faults()])
-def test_both_programs_agree_on_every_fault(second: ModuleType, tmp_path: Path, fault: str) -> None:  # noqa: F811
+@pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
+def test_both_programs_agree_on_every_fault(second: ModuleType, tmp_path: Path, fault: Fault) -> None:  # noqa: F811
     accepted = run(fault, out=tmp_path)
     found = verify_path(tmp_path / "certificate.html", integrity_only=True, allow_simulated=True, require_series=False)
     assert (found.problems, found.page) == ((), "exact")
