@@ -40,7 +40,7 @@ def matrix(run_now: bool, output: str) -> None:
         found = made.whole(tuple(rows), checks)
     else:
         found = made.fitting(checks)
-    say(lambda: _show_matrix(found, list(checks), "made now" if run_now else "stored", output), "nothing was stored")
+    _show_matrix(found, list(checks), "made now" if run_now else "stored", output)
 
 
 def _show_matrix(found: Matrix, checks: list[str], how: str, output: str) -> None:
