@@ -58,11 +58,11 @@ def stated(limit: Limit, subject: str) -> Limit:
     """The limit as it stands for one subject: a matrix states a text for each pair, or for a pair beyond it nothing."""
     if limit.matrix is None:
         return limit
-    return msgspec.structs.replace(limit, matrix=None, equals=texts(limit.matrix).get(subject))
+    return msgspec.structs.replace(limit, matrix=None, equals=stated_texts(limit.matrix).get(subject))
 
 
 @lru_cache(maxsize=8)
-def texts(matrix: tuple[str, ...]) -> dict[str, str]:
+def stated_texts(matrix: tuple[str, ...]) -> dict[str, str]:
     """What a matrix states for each ordered pair."""
     return {f"gpu/{gpu}>gpu/{peer}": word for gpu, row in enumerate(matrix) for peer, word in enumerate(row.split())}
 

@@ -21,9 +21,7 @@ from gpuaccept.judge.readings import (
     same_everywhere,
     shown,
     stated,
-)
-from gpuaccept.judge.readings import (
-    texts as stated_texts,
+    stated_texts,
 )
 from gpuaccept.judge.scope import Scope, check_of, in_plan
 from gpuaccept.judge.statistics import median
