@@ -19,7 +19,7 @@ class Measured:
     def __init__(self, columns: Sequence[Column], expected: tuple[str, ...], repetitive: bool = True) -> None:
         """`repetitive`: most samples are the same, as states and counters are, and figures of speed are not."""
         self._repetitive = repetitive
-        self._columns = sorted(columns, key=_key)
+        self._columns = sorted(columns, key=_key) if len(columns) > 1 else list(columns)
         self._keys = tuple(map(_key, self._columns))
         self._rows: dict[str, dict[Key, Samples]] | None = None
         self._distinct: set[Samples] | None = None
@@ -29,7 +29,7 @@ class Measured:
         self.most = len(self._columns)
         self.fewest = self.most
         """Complete visits of the subject that has most, and of the one that has fewest."""
-        self.looks = max([column.look for column in columns], default=0)
+        self.looks = max([key[1] for key in self._keys], default=0)
         if not self.even:
             self._rows = self._sort_out()
             self.subjects += tuple(sorted(self._rows.keys() - set(expected), key=order))

@@ -27,9 +27,14 @@ class Unjudgeable(Exception):
 
 def integer(sample: Scalar) -> int:
     """A counter's sample. Raises Unjudgeable for anything but a decimal integer as text."""
-    if isinstance(sample, str) and _INTEGER.fullmatch(sample):
+    if isinstance(sample, str) and (is_count(sample) or _INTEGER.fullmatch(sample)):
         return int(sample)
     raise Unjudgeable(f"{number(sample)!r} is not a count")
+
+
+def is_count(sample: Scalar) -> bool:
+    """Whether a sample is a natural number as text: the usual case of a counter, told without a pattern."""
+    return isinstance(sample, str) and sample.isascii() and sample.isdigit() and len(sample) <= 30
 
 
 def shown(kind: Kind, sample: Scalar) -> Scalar:
@@ -87,8 +92,9 @@ def keeper(limit: Limit, kind: Kind) -> Callable[[Scalar], bool]:
 
     def among(sample: Scalar) -> bool:
         value = convert(sample)
-        if any(_equal(value, one, kind) for one in allowed):
-            return True
+        for one in allowed:
+            if _equal(value, one, kind):
+                return True
         if not allowed:
             raise Unjudgeable("the profile states nothing for it")
         if kind != "counted" and not any(isinstance(one, str) is isinstance(value, str) for one in allowed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from gpuaccept.judge.readings import (
     Unjudgeable,
     change,
     different_everywhere,
+    is_count,
     judge_samples,
     keeper,
     same_everywhere,
@@ -168,7 +169,9 @@ def _judge_sampled(
     if limit.minimum is not None or limit.maximum is not None:
         return _Found(of_sampled.by_guard_band(limit, sampled, present, declared.unit), value, amount)
     if limit.max_deviation is not None:
-        everyone = tuple(s for s in sampled.measured.subjects if s not in absent and len(sampled.visits(s)) >= needed)
+        everyone = tuple(sampled.middles)
+        if absent or sampled.measured.fewest < needed:
+            everyone = tuple(s for s in everyone if s not in absent and len(sampled.visits(s)) >= needed)
         far = of_sampled.by_deviation(limit, sampled, present, everyone, declared.better, declared.unit)
         return _Found(far, value, amount)
     readings: dict[str, list[Scalar]] = {s: [sampled.middles[s]] for s in present if sampled.visits(s)}
@@ -211,13 +214,21 @@ def _judge_readings(
         return _Found({miss.subject: miss for miss in judged if miss is not None}, value)
     if simple and not changes:
         if measured.even and not absent and _all_kept(measured, keeps):
-            one = measured.distinct()
-            same = value(present[0]) if len(one) == 1 else None
-            return _Found({}, lambda subject: same) if same else _Found({}, value, amount)
+            different = measured.distinct()
+            if len(different) > 1:
+                return _Found({}, value, amount)
+            (samples,) = different
+            same = shown(kind, _worst_sample(limit, samples)), None
+            return _Found({}, lambda subject: same)
         judged = (judge_samples(limit, kind, declared.unit, measured.visits(s), s, keeps) for s in present)
         return _Found({miss.subject: miss for miss in judged if miss is not None}, value, amount)
     if simple and measured.even and not absent and _unchanged(measured) and _kept(keeps, 0.0):
         return _Found({}, lambda subject: (0.0, None))
+    if limit.uniform and not changes and measured.even and not absent and len(measured.distinct()) == 1:
+        (samples,) = measured.distinct()
+        if samples.count(samples[0]) == len(samples):
+            same = shown(kind, samples[0]), None
+            return _Found({}, lambda subject: same)
     readings: dict[str, list[Scalar]] = {}
     misses: dict[str, Miss] = {}
     judged_on = measured.subjects if limit.max_deviation is not None else present
@@ -269,8 +280,8 @@ def _worst(
     return (max if highest else min)(subjects, key=amount)
 
 
-def _worst_sample(limit: Limit, samples: list[Scalar]) -> Scalar:
-    if limit.minimum is None and limit.maximum is None:
+def _worst_sample(limit: Limit, samples: Sequence[Scalar]) -> Scalar:
+    if len(samples) == 1 or (limit.minimum is None and limit.maximum is None):
         return samples[0]
     try:
         return (min if limit.minimum is not None else max)(samples, key=float)
@@ -301,7 +312,10 @@ def _kept(keeps: Callable[[Scalar], bool], sample: Scalar) -> bool:
 
 
 def _all_kept(measured: Measured, keeps: Callable[[Scalar], bool]) -> bool:
-    return all(_kept(keeps, sample) for samples in measured.distinct() for sample in samples)
+    try:
+        return all(map(keeps, {sample for samples in measured.distinct() for sample in samples}))
+    except Unjudgeable:
+        return False
 
 
 def _unchanged(measured: Measured) -> bool:
@@ -310,8 +324,4 @@ def _unchanged(measured: Measured) -> bool:
     first = columns[0].samples
     if any(column.samples != first for column in columns) or columns[-1].at_s <= columns[0].at_s:
         return False
-    return all(len(samples) == 1 and _is_count(samples[0]) for samples in measured.distinct())
-
-
-def _is_count(sample: Scalar) -> bool:
-    return isinstance(sample, str) and sample.isascii() and sample.isdigit() and len(sample) <= 30
+    return all(len(samples) == 1 and is_count(samples[0]) for samples in measured.distinct())

@@ -21,6 +21,8 @@ class Scope:
     planned: frozenset[str]
     visits: Counter[str]
     """Metric -> planned visits, those of further looks included."""
+    first_visits: Counter[str]
+    """Metric, or check for a step that lists no metrics, -> planned visits of the first look."""
     lacking: frozenset[str] | None
     """Checks that the profile's plan asks for and the run's plan does not; None for all."""
     failures: dict[str, list[Failure]]
@@ -28,7 +30,7 @@ class Scope:
 
     def lacks(self, metric: str) -> bool:
         """Whether the run's plan leaves out a step of the profile's plan that this metric's check should have made."""
-        return self.lacking is None or check_of(metric) in self.lacking
+        return self.lacking is None or (bool(self.lacking) and check_of(metric) in self.lacking)
 
     def plans(self, metric: str) -> bool:
         """Whether the run set out to measure the metric; a change needs two visits."""
@@ -37,10 +39,7 @@ class Scope:
         declared = self.declared.get(metric)
         if declared is None or declared.kind not in ("difference", "rate"):
             return True
-        check = check_of(metric)
-        steps = self.evidence.plan.steps
-        listing = sum(s.look == 1 and s.check == check and (not s.metrics or metric in s.metrics) for s in steps)
-        return listing >= 2
+        return self.first_visits[metric] + self.first_visits[check_of(metric)] >= 2
 
     def expected(self, declared: MetricDeclaration) -> tuple[str, ...]:
         """Every subject that the metric should have been measured on."""
@@ -50,7 +49,8 @@ class Scope:
         """Visits that a subject needs, where the subject with most of them has `most`."""
         if declared.reduction is not None:
             return 1
-        base = {"sampled": self.cohort.visits, "difference": 2, "rate": 2}.get(declared.kind, 1)
+        kind = declared.kind
+        base = self.cohort.visits if kind == "sampled" else 2 if kind in ("difference", "rate") else 1
         return max(base, most, self.visits[declared.name])
 
     def skip(self, metric: str) -> str:
@@ -93,8 +93,11 @@ def scope(evidence: Evidence, cohort: Cohort) -> Scope:
         for failure in run.failures:
             failures.setdefault(failure.metric, []).append(failure)
     visits: Counter[str] = Counter()
+    first_visits: Counter[str] = Counter()
     for step in evidence.plan.steps:
         visits.update(step.metrics)
+        if step.look == 1:
+            first_visits.update(step.metrics or (step.check,))
     return Scope(
         evidence=evidence,
         cohort=cohort,
@@ -102,6 +105,7 @@ def scope(evidence: Evidence, cohort: Cohort) -> Scope:
         declared={metric.name: metric for check in evidence.checks for metric in check.metrics},
         planned=frozenset(evidence.plan.metrics),
         visits=visits,
+        first_visits=first_visits,
         lacking=_lacking(evidence.plan, cohort.plans.get(evidence.plan.name)),
         failures=failures,
     )
