@@ -81,7 +81,7 @@ def _estimates(ground: Scope, data: Tables, name: str) -> dict[str, Estimate]:
     measured = data.measured(declared)
     if declared.kind == "sampled":
         sampled = data.sampled(declared)
-        return {s: one for s in measured.subjects if (one := sampled.estimate(s)) is not None}
+        return {s: one for s in measured.subjects if (one := sampled.estimate(s, ground.cohort.tails)) is not None}
     out = {}
     for subject in measured.subjects:
         samples = [shown(declared.kind, sample) for visit in measured.visits(subject) for sample in visit]
