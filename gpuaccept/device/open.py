@@ -106,6 +106,16 @@ def open_node(
     return MockNode(world, simulation.seed, gpus, pulse, max(start_s, spec.start_s), spec.real_time)
 
 
+def preload(spec: DeviceSpec) -> None:
+    """Import what opening this device needs, and load no driver: the process may fork afterwards."""
+    if _mock(spec) is None:
+        import gpuaccept.device.nvidia.preload  # noqa: F401
+    else:
+        import gpuaccept.device.mock.node
+        import gpuaccept.device.mock.scenario
+        import gpuaccept.device.mock.world  # noqa: F401
+
+
 def simulated(spec: DeviceSpec) -> Simulated | None:
     """Why this device is not real, or None. For `nvidia` it loads the driver: ask in a worker."""
     name = _mock(spec)

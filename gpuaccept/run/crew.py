@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from gpuaccept.run.loading import LoadedCheck
 from gpuaccept.run.messages import Block, Done, Failed, Open, Opened, Perform, process_state, unpack
 from gpuaccept.run.perform import Performed, merged
 from gpuaccept.run.performer import StepResult, Stopped, Watch
-from gpuaccept.run.process import Worker, end, start
+from gpuaccept.run.process import Nursery, Worker, end, start
 
 OPEN_LIMIT_S = 120.0
 """Longest silence of a worker whose device is not open yet: loading a driver on a large node takes a minute."""
@@ -62,6 +63,7 @@ class Crew:
     spec: device.DeviceSpec
     checks: Mapping[str, LoadedCheck]
     checks_dir: str = ""
+    _nursery: Nursery | None = None
     _holder: Worker | None = None
     _workers: dict[str, Worker] = field(default_factory=dict)
     _excluded: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -78,9 +80,15 @@ class Crew:
     def open(self, check: Callable[[], None], start_s: float = 0.0) -> Opened:
         self._clock = start_s
         everything = Open(spec=self.spec, gpus=None, start_s=start_s, checks_dir=self.checks_dir)
-        self._holder = start(msgspec.structs.replace(everything, identify=True))
-        if self._traits.one_worker:
-            self._workers[_NODE] = start(everything)
+        try:
+            self._loaded(check)
+            self._holder = self._fork(msgspec.structs.replace(everything, identify=True))
+            if self._traits.one_worker:
+                self._workers[_NODE] = self._fork(everything)
+        except OSError as error:
+            raise GpuacceptError(
+                f"a measuring process could not start: {error}", "run it again with --debug"
+            ) from error
         opened = self._identified(self._holder, check)
         self._gpus, self._clock = opened.gpus, opened.now_s
         addresses = {gpu.index: gpu.pci_bus_id for gpu in opened.facts.gpus}
@@ -118,6 +126,9 @@ class Crew:
         end(*self._workers.values(), *([self._holder] if self._holder else []))
         self._workers.clear()
         self._holder = None
+        if self._nursery:
+            self._nursery.close()
+        self._nursery = None
 
     # --- one round of workers ----------------------------------------------------------------------------------
 
@@ -278,9 +289,28 @@ class Crew:
 
     def _start(self, name: str) -> Worker:
         gpus = self._between() if name == _NODE else (int(name.split("/")[1]),)
-        return start(
+        return self._fork(
             Open(spec=self.spec, gpus=gpus, start_s=self._clock, checks_dir=self.checks_dir, known=self._known)
         )
+
+    def _fork(self, message: Open) -> Worker:
+        """A worker from the nursery; where that was killed, the next worker comes from another one."""
+        self._nursery = self._nursery or Nursery(self.spec.device)
+        try:
+            return start(self._nursery, message)
+        except OSError:
+            self._nursery.close()
+            self._nursery = None
+            raise
+
+    def _loaded(self, check: Callable[[], None]) -> None:
+        """Wait for the nursery's modules."""
+        self._nursery = Nursery(self.spec.device)
+        limit = time.monotonic() + OPEN_LIMIT_S
+        while not self._nursery.ready(_POLL_S):
+            check()
+            if time.monotonic() > limit:
+                raise OSError(f"its modules were not loaded within {OPEN_LIMIT_S:g} s")
 
     def _identified(self, worker: Worker, check: Callable[[], None]) -> Opened:
         while not worker.pipe.poll(_POLL_S):

@@ -15,6 +15,11 @@ from gpuaccept.device.open import DeviceSpec
 from gpuaccept.run.neighbours import Neighbour
 from gpuaccept.run.perform import Performed
 
+READY, START, REAP = b"ready", b"start", b"reap "
+"""Between supervisor and nursery: its modules are loaded; fork a worker; tell how worker PID ended."""
+NURSERY_BYTES = 64
+"""Of the longest of these messages, and of their answers."""
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of all messages."""

@@ -1,16 +1,15 @@
-"""A worker process: it alone calls the driver. Run as `python -m gpuaccept.run.worker PIPE_FD PULSE_FD`."""
+"""A worker process: it alone calls the driver. The nursery forks it."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import signal
-import sys
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NoReturn
 
-from gpuaccept.ambient import supervisor
 from gpuaccept.check import Node, SeriesBlock
 from gpuaccept.device import open as device
 from gpuaccept.errors import DeviceError, DeviceUnavailable, GpuacceptError, UsageError
@@ -22,11 +21,10 @@ from gpuaccept.run.perform import perform
 _PR_SET_PDEATHSIG = 1
 
 
-def main() -> None:
-    """Serve one supervisor until its pipe closes."""
-    pipe, board = Connection(int(sys.argv[1])), PulseBoard(int(sys.argv[2]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C means
-    _end_with_supervisor()
+def serve(pipe: Connection, board: PulseBoard, parent: int) -> NoReturn:
+    """Serve the supervisor at the other end until its pipe closes; `parent` is the process that forked this one."""
+    os.setpgid(0, 0)  # a terminal's Ctrl-C is for the supervisor
+    end_with(parent)
     try:
         _serve(pipe, board)
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -79,12 +77,8 @@ def _opened(node: Node, message: Open) -> Opened:
     )
 
 
-def _end_with_supervisor() -> None:
-    """The kernel kills this process with the supervisor, however that ends: GPU memory is freed then too."""
+def end_with(parent: int | None) -> None:
+    """The kernel kills this process with its parent, however that ends: GPU memory is freed then too."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if supervisor() not in (None, os.getppid()):  # it died before the kernel was asked
+    if parent not in (None, os.getppid()):  # it died before the kernel was asked
         os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

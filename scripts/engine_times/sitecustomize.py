@@ -101,8 +101,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         return None
 
 
-def dump() -> None:
-    role = "worker" if "gpuaccept.run.worker" in sys.orig_argv else "supervisor"
+def dump(role: str) -> None:
     file = Path(os.environ["GPUACCEPT_TIMES"]) / f"{os.getpid()}.json"
     part = file.with_suffix(".part")
     own = time.process_time() - sum(CPU.get(name, 0.0) for name in OUTSIDE)
@@ -110,16 +109,21 @@ def dump() -> None:
     part.replace(file)
 
 
+def keep_dumping(role: str) -> None:  # what is killed at the end tells as it goes
+    import threading
+
+    def keep() -> None:
+        while True:
+            time.sleep(0.2)
+            dump(role)
+
+    threading.Thread(target=keep, daemon=True).start()
+
+
 if os.environ.get("GPUACCEPT_TIMES"):
     sys.meta_path.insert(0, _Finder())
-    if "gpuaccept.run.worker" in sys.orig_argv:
-        import threading
-
-        def keep() -> None:  # a worker is killed at the end
-            while True:
-                time.sleep(0.2)
-                dump()
-
-        threading.Thread(target=keep, daemon=True).start()
+    if "gpuaccept.run.nursery" in sys.orig_argv:
+        dump("nursery")
+        os.register_at_fork(before=lambda: dump("nursery"), after_in_child=lambda: keep_dumping("worker"))
     else:
-        atexit.register(dump)
+        atexit.register(dump, "supervisor")
