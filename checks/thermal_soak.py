@@ -86,6 +86,8 @@ METRICS = (
     _of("temperature", "maximum", "temperature_max", "°C", "Highest GPU temperature"),
     _of("memory_temperature", "maximum", "memory_temperature_max", "°C", "Highest memory temperature", "lower"),
     _of("margin", "minimum", "margin_min", "K", "Smallest margin to thermal slowdown", "higher"),
+    _of("margin", "lower_bound", "margin_bound", "K", "Margin that is left when all is warm, at least", "higher"),
+    _of("temperature", "upper_bound", "temperature_bound", "°C", "Temperature when all is warm, at most", "lower"),
     _of("temperature", "range", "temperature_range", "K", "Highest less lowest GPU temperature", "higher"),
     _of("sm_clock", "mean", "sm_clock_mean", "MHz", "Mean SM clock under load", "higher"),
     _of("sw_power_cap", "share", "sw_power_cap_share", "%", "Time at the power limit"),

@@ -9,7 +9,7 @@ import base64
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, pairwise
-from math import ceil, floor, fsum
+from math import ceil, floor, fsum, sqrt
 from operator import sub
 
 import msgspec
@@ -19,8 +19,14 @@ from gpuaccept.errors import EvidenceError
 
 BUCKETS = 64
 """Parts of a series whose minimum and maximum the record keeps."""
+_Extreme = Callable[..., float]
+"""`min` or `max`."""
 _STEPS = 255
 """Height of an envelope in steps, each a byte."""
+BOUND_AFTER_S, BOUND_WINDOW_S, SLOWEST_S = 150.0, 120.0, 600.0
+"""A bound is told of a segment that lasted so long, from the window at its end, with this slowest time constant."""
+STEP_VARIANCE = 1 / 12
+"""Of readings in whole kelvins, K²: rounding hides so much scatter."""
 SETTLE_S = 30.0
 """A mean leaves out the first seconds of each segment: clocks and power ramp up in them (docs/explanation/soak.md)."""
 FILE_LIMIT_BYTES = 64 << 20
@@ -144,15 +150,16 @@ def reduce(group: SeriesGroup, values: Sequence[float], how: Reduction) -> float
     """One scalar of one series.
 
     mean: of the samples at least SETTLE_S after their segment began (the second half of a shorter one); minimum,
-    maximum: of all; range: maximum less minimum; difference: last minus first, summed over segments; share: that
-    difference in ns as a percentage of the duration; duration, largest_gap: s; ratio_of_thirds: rate of a counter in
-    the last third of the last segment, over that in the second third of the first.
+    maximum: the extreme that two of three successive samples reach (`_confirmed`); range: highest less lowest sample;
+    difference: last minus first, summed over segments; share: that difference in ns as a percentage of the duration;
+    duration, largest_gap: s; ratio_of_thirds: rate of a counter in the last third of the last segment, over that in the
+    second third of the first; lower_bound, upper_bound: what the series can't fall below, or rise above (`_bound`).
     """
     spans = _spans(group)
     if how == "minimum":
-        return min(values)
+        return _confirmed(values, min, max)
     if how == "maximum":
-        return max(values)
+        return _confirmed(values, max, min)
     if how == "range":
         return max(values) - min(values)
     if how == "duration":
@@ -162,6 +169,8 @@ def reduce(group: SeriesGroup, values: Sequence[float], how: Reduction) -> float
     if how == "mean":
         settled = [*chain.from_iterable(values[_settled(group, a, b) : b] for a, b in spans)]
         return fsum(settled) / len(settled) if settled else None
+    if how in ("lower_bound", "upper_bound"):
+        return _bound(group.at_s, values, spans, -1.0 if how == "lower_bound" else 1.0)
     if how == "ratio_of_thirds":
         first, last = spans[0], spans[-1]
         third = (first[1] - first[0]) // 3
@@ -175,6 +184,40 @@ def reduce(group: SeriesGroup, values: Sequence[float], how: Reduction) -> float
         return fsum(changes)
     duration = fsum(group.at_s[b - 1] - group.at_s[a] for a, b in spans)
     return 100.0 * fsum(changes) / (duration * 1e9) if duration > 0 else None
+
+
+def _confirmed(values: Sequence[float], extreme: _Extreme, milder: _Extreme) -> float:
+    """The extreme of the medians of three successive samples: one reading that its neighbours deny is no heat."""
+    most = extreme(values)
+    first = values.index(most)
+    if len(values) < 3 or most in values[first + 1 : first + 3]:
+        return most
+    near, far = map(milder, values, values[1:]), map(milder, values, values[2:])
+    return extreme(extreme(near), extreme(far))
+
+
+def _bound(at_s: Sequence[float], values: Sequence[float], spans: Sequence[tuple[int, int]], up: float) -> float | None:
+    """Value + 2u + max(0, slope + 2 u(slope)) SLOWEST_S at the end of the last segment that is long enough.
+
+    By a straight line through its last BOUND_WINDOW_S; for a lower bound (`up` -1) in mirror. None where no segment
+    lasted BOUND_AFTER_S or its window has fewer than 30 samples. Why: docs/explanation/soak.md.
+    """
+    long = [(a, b) for a, b in spans if at_s[b - 1] - at_s[a] >= BOUND_AFTER_S]
+    if not long:
+        return None
+    a, b = long[-1]
+    a = next(i for i in range(a, b) if at_s[i] >= at_s[b - 1] - BOUND_WINDOW_S)
+    n = b - a
+    if n < 30:
+        return None
+    centre, middle = fsum(at_s[a:b]) / n, fsum(values[a:b]) / n
+    away = [at - centre for at in at_s[a:b]]
+    spread = fsum(t * t for t in away)
+    slope = fsum(t * (v - middle) for t, v in zip(away, values[a:b], strict=True)) / spread
+    rest = fsum((v - middle - slope * t) ** 2 for t, v in zip(away, values[a:b], strict=True))
+    sigma = sqrt(rest / (n - 2) + STEP_VARIANCE)
+    change = max(0.0, up * slope + 2 * sigma / sqrt(spread))
+    return middle + slope * away[-1] + up * (2 * sigma / sqrt(n) + change * SLOWEST_S)
 
 
 def largest_gap(group: SeriesGroup) -> float:

@@ -30,7 +30,17 @@ SubjectKind = Literal["node", "gpu", "link", "pair"]
 Tails = Literal["normal", "t4"]
 """Shape of scatter: normal, or Student's t with four degrees of freedom, whose tails are heavier."""
 Reduction = Literal[
-    "mean", "minimum", "maximum", "difference", "share", "range", "duration", "largest_gap", "ratio_of_thirds"
+    "mean",
+    "minimum",
+    "maximum",
+    "difference",
+    "share",
+    "range",
+    "duration",
+    "largest_gap",
+    "ratio_of_thirds",
+    "lower_bound",
+    "upper_bound",
 ]
 Outcome = Literal["completed", "error", "timed_out", "skipped", "interrupted", "not_reached"]
 Scalar = float | str

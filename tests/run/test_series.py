@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import random
+from statistics import median
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,3 +114,61 @@ def test_a_gap_between_segments_is_no_gap() -> None:
         values=((1.0,) * 4,),
     )
     assert series.largest_gap(joined) == 2.0
+
+
+@given(st.lists(st.sampled_from([1.0, 2.0, 3.0, 9.0]) | finite, min_size=3, max_size=60))
+def test_an_extreme_is_that_of_the_medians_of_three_samples(values: list[float]) -> None:
+    medians = [median(values[i : i + 3]) for i in range(len(values) - 2)]
+
+    assert series.reduce(group(tuple(values)), tuple(values), "minimum") == min(medians)
+    assert series.reduce(group(tuple(values)), tuple(values), "maximum") == max(medians)
+
+
+def test_one_reading_that_its_neighbours_deny_is_no_heat() -> None:
+    glitch = (30.0,) * 50 + (5.0,) + (30.0,) * 50
+    heat = (30.0,) * 50 + (5.0, 6.0) + (30.0,) * 50
+
+    assert series.reduce(group(glitch), glitch, "minimum") == 30.0
+    assert series.reduce(group(heat), heat, "minimum") == 6.0
+
+
+def warming(seconds: int, stages: tuple[tuple[float, float], ...], seed: int = 1) -> tuple[float, ...]:
+    """°C of a GPU that starts at 25 °C, each second, in whole kelvins with 0.3 K of noise."""
+    dice = random.Random(seed)
+    rises = (sum(k * (1 - math.exp(-t / tau)) for k, tau in stages) for t in range(seconds))
+    return tuple(float(round(25 + rise + dice.gauss(0.0, 0.3))) for rise in rises)
+
+
+@pytest.mark.parametrize("stages", [((30.0, 15.0),), ((25.0, 15.0), (15.0, 120.0)), ((20.0, 20.0), (5.0, 600.0))])
+def test_what_may_still_come_is_not_above_the_bound(stages: tuple[tuple[float, float], ...]) -> None:
+    """97.5 % of instants from 150 s on, as in docs/explanation/soak.md."""
+    end, held, trials = 25 + sum(k for k, _ in stages), 0, 0
+    for seed in range(6):
+        course = warming(900, stages, seed)
+        for seconds in range(152, 900, 40):
+            seen = course[:seconds]
+            upper = series.reduce(group(seen), seen, "upper_bound")
+            assert upper is not None
+            held += upper >= end
+            trials += 1
+    assert held / trials >= 0.975
+    assert upper == pytest.approx(end, abs=4.0)
+
+
+def test_a_lower_bound_mirrors_an_upper_one() -> None:
+    course = warming(400, ((25.0, 15.0), (15.0, 120.0)))
+    mirrored = tuple(-value for value in course)
+    upper = series.reduce(group(course), course, "upper_bound")
+
+    assert upper is not None
+    assert series.reduce(group(mirrored), mirrored, "lower_bound") == pytest.approx(-upper)
+
+
+def test_a_soak_that_was_too_short_has_no_bound() -> None:
+    short, long = warming(140, ((30.0, 15.0),)), warming(200, ((30.0, 15.0),))
+    both = long + short
+    of_both = series.reduce(group(both, (0, 200)), both, "upper_bound")
+
+    assert series.reduce(group(short), short, "upper_bound") is None
+    assert of_both == series.reduce(group(long), long, "upper_bound")  # a short segment later says nothing new
+    assert series.reduce(group(long[:20], step=10.0), long[:20], "upper_bound") is None  # too few samples
