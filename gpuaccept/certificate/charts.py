@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from statistics import median
 
 from markupsafe import Markup
 from msgspec import Struct
 
 from gpuaccept import series
 from gpuaccept.data import Result, SeriesSummary
+from gpuaccept.judge.statistics import median
 
 LINE = 33.3
 """Where the limit stands in every plot, % from the left; right of it is good, whichever way the metric runs."""
