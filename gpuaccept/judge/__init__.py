@@ -95,9 +95,7 @@ def _estimates(ground: Scope, data: Tables, name: str) -> dict[str, Estimate]:
         if not any(visits):
             continue
         try:
-            out[subject] = _reading(
-                declared.kind, visits, change(measured, subject, declared.kind) if changes else None
-            )
+            changed = change(measured, subject, declared.kind) if changes else None
         except Unjudgeable:
             continue
         out[subject] = _reading(declared.kind, visits, changed)
