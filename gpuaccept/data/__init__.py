@@ -19,6 +19,7 @@ from gpuaccept.data.base import Result as Result
 from gpuaccept.data.base import Scalar as Scalar
 from gpuaccept.data.base import Source as Source
 from gpuaccept.data.base import SubjectKind as SubjectKind
+from gpuaccept.data.base import Tails as Tails
 from gpuaccept.data.base import Text as Text
 from gpuaccept.data.base import Value as Value
 from gpuaccept.data.evidence import CheckFacts as CheckFacts

@@ -27,6 +27,8 @@ Decision = Literal["accepted", "accepted with concession", "rejected", "not deci
 Kind = Literal["sampled", "read", "counted", "difference", "rate"]
 Better = Literal["higher", "lower", "neither"]
 SubjectKind = Literal["node", "gpu", "link", "pair"]
+Tails = Literal["normal", "t4"]
+"""Shape of scatter: normal, or Student's t with four degrees of freedom, whose tails are heavier."""
 Reduction = Literal[
     "mean", "minimum", "maximum", "difference", "share", "range", "duration", "largest_gap", "ratio_of_thirds"
 ]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from gpuaccept.data.base import Action, Cause, Effect, MetricName, Name, Scalar, Source, Text, Value
+from gpuaccept.data.base import Action, Cause, Effect, MetricName, Name, Scalar, Source, Tails, Text, Value
 
 STARS_LIMIT = 4
 """Most stars in a pattern of a limit: matching many of them against hostile text takes for ever."""
@@ -110,6 +110,8 @@ class Cohort(Value, frozen=True, kw_only=True):
     looks: Annotated[int, Meta(ge=1, le=3)] = 3
     coverage_factor: Annotated[float, Meta(ge=1.0, le=6.0)] = 2.29
     """k of the guard band: Pocock's constant for three looks (docs/explanation/decision.md)."""
+    tails: Tails = "normal"
+    """Shape of the declared scatter from visit to visit; the 95 % interval of a figure rests on it, no verdict does."""
     metrics: dict[str, MetricFacts]
     limits: tuple[Limit, ...]
     plans: dict[str, PlanSpec]

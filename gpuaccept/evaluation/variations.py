@@ -95,9 +95,9 @@ def write_scaled(name: str, sigma: float, folder: Path) -> str:
 
 
 def write_twin(name: str, folder: Path) -> str:
-    """A device with the same GPUs as the model, whose copies do not scatter: it shows their true rates."""
+    """A device with the same GPUs as the model, whose copies do not scatter and timers are right: the true rates."""
     noise = model(DeviceSpec(device=f"mock:{name}")).noise
-    changes: dict[str, Any] = {"noise.slow_repeat_share": 0.0}
+    changes: dict[str, Any] = {"noise.slow_repeat_share": 0.0, "noise.timer": 0.0}
     for what in COPIES:
         spread = getattr(noise, what)
         # The scatter from GPU to GPU is declared with that of one visit in it.

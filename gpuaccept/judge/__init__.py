@@ -84,7 +84,7 @@ def _estimates(ground: Scope, data: Tables, name: str) -> dict[str, Estimate]:
     measured = data.measured(declared)
     if declared.kind == "sampled":
         sampled = data.sampled(declared)
-        return {s: one for s in measured.subjects if (one := sampled.estimate(s)) is not None}
+        return {s: one for s in measured.subjects if (one := sampled.estimate(s, ground.cohort.tails)) is not None}
     changes = declared.kind in ("difference", "rate")
     if measured.even and len(measured.distinct()) == 1 and not changes:
         one = _reading(declared.kind, measured.visits(measured.subjects[0]), None)

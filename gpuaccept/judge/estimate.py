@@ -8,12 +8,12 @@ from itertools import compress
 from operator import itemgetter
 from typing import NamedTuple
 
-from gpuaccept.data import MetricFacts, Scalar, Sigma
+from gpuaccept.data import MetricFacts, Scalar, Sigma, Tails
 from gpuaccept.judge.measured import Measured
-from gpuaccept.judge.statistics import coverage, deviation, median, student
+from gpuaccept.judge.statistics import coverage, deviation, median, median_factor, student
 
 MEDIAN_FACTOR = 1.253
-"""Standard error of the median over that of the mean, normal scatter: √(π/2)."""
+"""Of the guard band: the largest standard error of a median over that of the mean, normal scatter: √(π/2)."""
 FEW_DEGREES = 30.0
 """Below these degrees of freedom, Student's t takes the place of the coverage factor (JCGM 100:2008, G.3)."""
 SCATTER_SIGMAS = 3.0
@@ -83,8 +83,9 @@ class Sampled:
         if self._scattering is None:
             sigma = self.facts.visit.sigma_percent if self.facts and self.facts.visit else math.inf
             bound = SCATTER_SIGMAS * sigma / 100
-            # No look can scatter where all visits together do not span that much: few are left.
-            wide = [s for s, v in self._ordered.items() if v[-1] - v[0] > bound * min(abs(v[0]), abs(v[-1]))]
+            # No standard deviation exceeds the span of its values / √2: few subjects are left.
+            span = math.sqrt(2) * bound
+            wide = [s for s, v in self._ordered.items() if v[-1] - v[0] > span * min(abs(v[0]), abs(v[-1]))]
             self._scattering = {
                 subject: self._scatters(subject, ERRATIC_SIGMAS * sigma / 100)
                 for subject in wide
@@ -97,13 +98,15 @@ class Sampled:
         seen = [deviation(v) > bound * abs(_middle(v)) for v in looks if len(v) > 1]
         return bool(seen) and all(seen)
 
-    def estimate(self, subject: str) -> Estimate | None:
-        """Everything about one subject; None where it was not measured."""
+    def estimate(self, subject: str, tails: Tails) -> Estimate | None:
+        """Everything about one subject whose visits scatter with these tails; None where it was not measured."""
         visits = self.visits(subject)
         if not visits:
             return None
-        value, found, guard = self.middles[subject], self.relative(len(visits)), self.guard(len(visits))
-        half = student(0.025, found[1]) * found[0] * abs(value) if found else None
+        value, guard = self.middles[subject], self.guard(len(visits))
+        half = None
+        if self.facts is not None and self.facts.visit is not None:
+            half = abs(value) * interval_of(self.facts, self.facts.visit, len(visits), tails)
         samples = [float(s) for row in self.measured.visits(subject) for s in row]
         return Estimate(
             value=value,
@@ -120,6 +123,15 @@ def relative_uncertainty(facts: MetricFacts, visit: Sigma, visits: int) -> float
     """Standard uncertainty of the median of `visits` visits, as a fraction of the value: type A and type B."""
     type_a, type_b = MEDIAN_FACTOR * visit.sigma_percent / 100, facts.type_b_percent / 100
     return math.sqrt(type_a * type_a / visits + type_b * type_b)
+
+
+def interval_of(facts: MetricFacts, visit: Sigma, visits: int, tails: Tails) -> float:
+    """Half the two-sided 95 % interval of the median of `visits` visits, as a fraction of the value.
+
+    Unlike the guard band, which must hold for any shape of scatter, it rests on the shape that the profile declares.
+    """
+    type_a, type_b = median_factor(tails, visits) * visit.sigma_percent / 100, facts.type_b_percent / 100
+    return student(0.025, visit.degrees_of_freedom) * math.sqrt(type_a * type_a / visits + type_b * type_b)
 
 
 def guard_of(u: float, degrees_of_freedom: float, factor: float) -> float:

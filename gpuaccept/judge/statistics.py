@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+from gpuaccept.data import Tails
+
 
 def median(values: Sequence[float]) -> float:
     """The middle value; of an even number, the mean of the middle two. `values` must not be empty."""
@@ -21,6 +23,22 @@ def deviation(values: Sequence[float]) -> float:
     """Standard deviation of a sample (n − 1), for two values or more."""
     mean = math.fsum(values) / len(values)
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+MEDIAN_FACTORS: dict[Tails, tuple[float, ...]] = {
+    "normal": (1.0, 1.0, 1.1602, 1.0922, 1.1976, 1.1351, 1.2137, 1.16, 1.2227, 1.1762, 1.2283, 1.1876, 1.2533),
+    "t4": (1.0, 1.0, 0.971, 0.9114, 0.9613, 0.9099, 0.9565, 0.9135, 0.9537, 0.917, 0.9518, 0.92, 0.9428),
+}
+"""Standard error of the median of 1, 2, … values over that of their mean, by the shape of their scatter.
+
+From the density of order statistics; the last is the limit of many values, 1 / (2 f(0) sigma).
+"""
+
+
+def median_factor(tails: Tails, n: int) -> float:
+    """Standard error of the median of n values over that of their mean, rounded to 4 decimals."""
+    factors = MEDIAN_FACTORS[tails]
+    return factors[min(n, len(factors)) - 1]
 
 
 @lru_cache(maxsize=256)

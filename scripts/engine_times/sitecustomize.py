@@ -1,7 +1,7 @@
 """For `make bench` only: each process of a run writes what its time went into to $GPUACCEPT_TIMES, as it goes.
 
 Python imports this by itself where this folder is on PYTHONPATH. It wraps functions from outside, so that gpuaccept
-holds nothing for it: every driver call and wait of a worker, every phase of the supervisor.
+holds nothing for it: every driver call and wait of a worker, every step on both sides, every phase of the supervisor.
 """
 
 import atexit
@@ -12,11 +12,15 @@ import sys
 import time
 from pathlib import Path
 
+BORN = time.monotonic()
 SPENT: dict[str, float] = {}
 CPU: dict[str, float] = {}
+STEPS: list[dict[str, object]] = []
 PHASES = {
     "gpuaccept.device.nvidia.calls": {"Nvml.call": "driver", "Cuda.call": "driver"},
-    "gpuaccept.device.nvidia.node": {"NvidiaNode.wait": "driver", "open_node": "open"},
+    "gpuaccept.device.nvidia.node": {"NvidiaNode.wait": "wait", "open_node": "open"},
+    "gpuaccept.device.nvidia.timing": {"warm_up": "wait"},
+    "gpuaccept.run.perform": {"perform": "steps"},
     "gpuaccept.run.loading": {"load_checks": "load checks"},
     "gpuaccept.run.journal": {"Journal._flush": "journal"},
     "gpuaccept.run.crew": {"Crew.open": "open", "Crew.perform": "steps", "Crew.close": "close"},
@@ -26,21 +30,40 @@ PHASES = {
     "gpuaccept.certificate.html": {"render": "render"},
     "gpuaccept.record.store": {"write_new": "write"},
 }
+OUTSIDE = ("driver", "wait")
+"""What is not gpuaccept's own: the driver's calls, and waits that the method prescribes (clocks that rise, links that
+train). One within the other counts once."""
+_depth = dict.fromkeys({name for module in PHASES.values() for name in module.values()}, 0)
 
 
 def timed(function, name):  # type: ignore[no-untyped-def]
-    depth = 0
+    within = OUTSIDE if name in OUTSIDE else (name,)
 
     def wrapper(*args, **kwargs):  # type: ignore[no-untyped-def]
-        nonlocal depth
-        began, cpu, depth = time.monotonic(), time.thread_time(), depth + 1
+        nested = any(_depth[one] for one in within)
+        _depth[name] += 1
+        before = SPENT.get("driver", 0.0), SPENT.get("wait", 0.0)
+        began, cpu = time.monotonic(), time.thread_time()
         try:
             return function(*args, **kwargs)
         finally:
-            depth -= 1
-            if not depth:
-                SPENT[name] = SPENT.get(name, 0.0) + time.monotonic() - began
+            _depth[name] -= 1
+            ended = time.monotonic()
+            if not nested:
+                SPENT[name] = SPENT.get(name, 0.0) + ended - began
                 CPU[name] = CPU.get(name, 0.0) + time.thread_time() - cpu
+                if name == "steps":
+                    step = next(one for one in args if hasattr(one, "at_once"))
+                    STEPS.append(
+                        {
+                            "check": " ".join([step.check, step.state, str(dict(step.parameters).get("paths", ""))]),
+                            "at_once": step.at_once,
+                            "began": began,
+                            "ended": ended,
+                            "driver": SPENT.get("driver", 0.0) - before[0],
+                            "wait": SPENT.get("wait", 0.0) - before[1],
+                        }
+                    )
 
     return wrapper
 
@@ -82,8 +105,8 @@ def dump() -> None:
     role = "worker" if "gpuaccept.run.worker" in sys.orig_argv else "supervisor"
     file = Path(os.environ["GPUACCEPT_TIMES"]) / f"{os.getpid()}.json"
     part = file.with_suffix(".part")
-    own = time.process_time() - CPU.get("driver", 0.0)
-    part.write_text(json.dumps({"role": role, "spent": SPENT, "own_cpu": own}))
+    own = time.process_time() - sum(CPU.get(name, 0.0) for name in OUTSIDE)
+    part.write_text(json.dumps({"role": role, "born": BORN, "spent": SPENT, "steps": STEPS, "own_cpu": own}))
     part.replace(file)
 
 
@@ -94,7 +117,7 @@ if os.environ.get("GPUACCEPT_TIMES"):
 
         def keep() -> None:  # a worker is killed at the end
             while True:
-                time.sleep(0.1)
+                time.sleep(0.2)
                 dump()
 
         threading.Thread(target=keep, daemon=True).start()

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #define MAX_ALLOCATIONS 4096
+#define LARGE (1 << 20)
 #define SMALL 256                                /* bytes: a copy of no more than these is never spoilt */
 
 typedef struct { char *base; size_t size; int gpu; int host; int virtual; } Allocation;
@@ -14,6 +15,8 @@ typedef struct { size_t size; int gpu; int held; char *mapped; } Handle;     /* 
 static Allocation allocations[MAX_ALLOCATIONS];
 static Handle handles[MAX_ALLOCATIONS];
 static long copies;
+static long long worked_ns;                      /* what events tell under $STUB_IDLE */
+static void work(void) { worked_ns += 1000000; }
 
 static size_t capacity(int gpu) { return (size_t)num(gpu, "memory_mb", 256) << 20; }
 
@@ -34,12 +37,16 @@ static CUresult add_allocation(Allocation a) {
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
+/* What is neither done nor backed by memory under $STUB_IDLE. */
+static int too_large(size_t n) { return idle() && n >= LARGE; }
+
 static CUresult allocate(void *out, size_t size, int gpu, int host) {
     if (!size) return CUDA_ERROR_INVALID_VALUE;
     if (!host && used(gpu) + size > capacity(gpu)) return CUDA_ERROR_OUT_OF_MEMORY;
-    char *p = aligned_alloc(512, (size + 511) & ~(size_t)511);
-    if (!p) return CUDA_ERROR_OUT_OF_MEMORY;
-    memset(p, 0xA5, size);                       /* device memory is never zero by luck */
+    char *p = too_large(size) ? mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+                              : aligned_alloc(512, (size + 511) & ~(size_t)511);
+    if (!p || p == MAP_FAILED) return CUDA_ERROR_OUT_OF_MEMORY;
+    if (!too_large(size)) memset(p, 0xA5, size); /* device memory is never zero by luck */
     *(void **)out = p;
     return add_allocation((Allocation){p, size, gpu, host, 0});
 }
@@ -49,7 +56,8 @@ static CUresult release(void *p, int host) {
         Allocation *a = &allocations[i];
         if (a->base && a->base == p && a->host == host && !a->virtual) {
             a->base = NULL;
-            free(p);
+            if (too_large(a->size)) munmap(p, a->size);
+            else free(p);
             return CUDA_SUCCESS;
         }
     }
@@ -92,6 +100,7 @@ static CUresult copy(int gpu, void *to, int to_host, const void *from, int from_
     char how[32];
     const char *source = from;
     if ((!to_host && !owned(to, n, 0)) || (!from_host && !owned(from, n, 0))) return CUDA_ERROR_INVALID_VALUE;
+    if (too_large(n)) { work(); return CUDA_SUCCESS; }
     text(how, sizeof how, gpu, "copy", "");
     if (n > SMALL) copies++;
     if (n > SMALL && copies > num(gpu, "copy_limit", copies)) return CUDA_SUCCESS;
@@ -107,6 +116,7 @@ static CUresult copy(int gpu, void *to, int to_host, const void *from, int from_
 /* `p2p=corrupt`: what crosses from one GPU to another arrives with one bit inverted, and no error. */
 static void spoil_peer(int gpu, char *to, const char *from, size_t n) {
     char how[32];
+    if (too_large(n)) return;
     Allocation *a = find(to, 1), *b = find(from, 1);
     if (!a || !b || a->host || b->host || a->gpu == b->gpu) return;
     if (!strcmp(text(how, sizeof how, gpu, "p2p", ""), "corrupt")) to[n / 2] ^= 4;
@@ -146,7 +156,7 @@ static CUresult make_accessible(char *at, size_t size, int gpu) {
     for (int i = 0; i < MAX_ALLOCATIONS; i++)
         if (handles[i].mapped >= at && handles[i].mapped < at + size) covered += handles[i].size;
     if (covered != size || mprotect(at, size, PROT_READ | PROT_WRITE)) return CUDA_ERROR_INVALID_VALUE;
-    memset(at, 0xA5, size);
+    if (!too_large(size)) memset(at, 0xA5, size);
     return add_allocation((Allocation){at, size, gpu, 0, 1});
 }
 

@@ -16,6 +16,9 @@
  *   copy_limit=1                       copies after the first move nothing
  *
  * The file is read again at each call, so that a test can change it while the program under test runs.
+ *
+ * $STUB_IDLE is for measuring what gpuaccept itself costs: kernels and large copies do nothing and take no time, and
+ * events say that each of them took a millisecond; large memory is promised, not backed; the file is read once.
  * $STUB_LOG names a file to which every entry point called (and every one asked for in vain) is appended. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -37,7 +40,32 @@ static void stub_log(const char *what, const char *name) {
     if (f) { fprintf(f, "%s %s\n", what, name); fclose(f); }
 }
 
+static int idle(void) {
+    static int known = -1;
+    if (known < 0) known = getenv("STUB_IDLE") != NULL;
+    return known;
+}
+
+static const char *state_read_once(char *value, size_t size, const char *key) {
+    static char content[65536];
+    static int read;
+    const char *path = getenv("STUB_STATE"), *found = NULL;
+    size_t n = strlen(key);
+    if (!read) {
+        FILE *f = path ? fopen(path, "r") : NULL;
+        if (f) { content[fread(content, 1, sizeof content - 1, f)] = 0; fclose(f); }
+        read = 1;
+    }
+    for (const char *line = content; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        if (!strncmp(line, key, n) && line[n] == '=') {
+            snprintf(value, size, "%.*s", (int)strcspn(line + n + 1, "\n"), line + n + 1);
+            found = value;
+        }
+    return found;
+}
+
 static const char *state(char *value, size_t size, const char *key) {
+    if (idle()) return state_read_once(value, size, key);
     const char *path = getenv("STUB_STATE");
     FILE *f = path ? fopen(path, "r") : NULL;
     char line[512];

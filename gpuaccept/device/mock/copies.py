@@ -24,7 +24,7 @@ class Path:
     """One way that bytes take (a kernel on a GPU, a direction of a host copy, an operation on a pair).
 
     `ask` gives its rate in GB/s without noise; it is asked anew with each generation of the parameters. `own` is how
-    far the GPU is from a typical one (1: as its seed says).
+    far the GPU is from a typical one (1: as its seed says), `timer` what the GPU's timer makes of a rate.
     """
 
     __slots__ = (
@@ -54,8 +54,9 @@ class Path:
         subject: int,
         own: float = 1.0,
         slow_share: float = 0.0,
+        timer: float = 1.0,
     ) -> None:
-        steady = 1.0 + spread.node / 100.0 * normal(key(seed, quantity.split(" ")[0]))
+        steady = timer * (1.0 + spread.node / 100.0 * normal(key(seed, quantity.split(" ")[0])))
         # the scatter from GPU to GPU is published as seen in one visit, so that visit's scatter is part of it
         apart = own * sqrt(max(0.0, spread.gpu**2 - spread.visit**2)) / 100.0
         steady *= 1.0 + apart * normal(key(seed, f"{quantity} gpu", subject))
@@ -97,6 +98,11 @@ class Path:
         if z & 0x7FF < self._slow:
             rate *= 0.995 - 0.015 * u
         return rate
+
+
+def timer(machine: Machine, place: int) -> float:
+    """What the timer of a GPU, which runs a little fast or slow, makes of every rate that it times."""
+    return 1.0 + machine.model.noise.timer / 100.0 * normal(key(machine.seed, "timer", place))
 
 
 def heat_factor(model: HardwareModel, memory_c: float) -> float:
@@ -179,6 +185,7 @@ class Paths:
             place,
             machine.spread(place),
             model.noise.slow_repeat_share,
+            timer(machine, place),
         )
         self._by_place[(place, kernel)] = path
         return path
@@ -197,7 +204,16 @@ class Paths:
             far = near != surroundings.true_node(machine.world, place)
             return rate * (1.0 + host.far_percent / 100.0) if far else rate
 
-        path = Path(ask, machine.model.noise.host, machine.seed, f"host {name}", place, machine.spread(place))
+        path = Path(
+            ask,
+            machine.model.noise.host,
+            machine.seed,
+            f"host {name}",
+            place,
+            machine.spread(place),
+            0.0,
+            timer(machine, place),
+        )
         self._by_place[(place, name)] = path
         return path
 
@@ -221,8 +237,7 @@ class Paths:
             return float(getattr(model.nvlink, code)) * carried * share
 
         spread = model.noise.nvlink_ce if code.endswith("ce") else model.noise.nvlink_sm
-        path = Path(
-            ask, spread, machine.seed, f"nvlink {code}", one * 64 + other, machine.spread(one) * machine.spread(other)
-        )
+        own = machine.spread(one) * machine.spread(other)
+        path = Path(ask, spread, machine.seed, f"nvlink {code}", one * 64 + other, own, 0.0, timer(machine, one))
         self._by_pair[(code, gpu, peer)] = path
         return path

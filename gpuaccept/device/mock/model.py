@@ -253,6 +253,9 @@ class NoiseModel(Room, frozen=True, kw_only=True):
     sm_clock_mhz: Spread
     temperature_k: Spread
     slow_repeat_share: Annotated[float, Meta(ge=0.0, le=1.0)]
+    timer: NotNegative = 0.02
+    """How wrong the timer of a GPU runs, percent of the time, normal: no repetition shows it. 100 ppm of the clock, and
+    what is not known of it [judgement]."""
 
 
 class HardwareModel(Room, frozen=True, kw_only=True):

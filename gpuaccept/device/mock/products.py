@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from gpuaccept.check import Gemm, Precision, gpu_subject
-from gpuaccept.device.mock.copies import Path
+from gpuaccept.device.mock.copies import Path, timer
 from gpuaccept.device.mock.machine import Machine
 from gpuaccept.errors import DeviceError
 
@@ -50,7 +50,9 @@ class Products:
             return max(1e-6, rate * machine.number("load.rate", place, 1.0, t))
 
         # one quantity for all precisions: a GPU that is fast in one is fast in all
-        path = Path(ask, model.noise.iterations, machine.seed, "gemm", place, machine.spread(place))
+        path = Path(
+            ask, model.noise.iterations, machine.seed, "gemm", place, machine.spread(place), 0.0, timer(machine, place)
+        )
         self._paths[(place, precision)] = path
         return path
 
