@@ -48,14 +48,13 @@ class PlannedStep(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Plan(Value, frozen=True, kw_only=True):
-    """What a run set out to measure. `metrics` are all the complete metric names that its steps should yield."""
+    """What a run set out to measure: the metrics that its steps list, and no others."""
 
     name: Name
     acceptance: bool
     cohort: str
     """Empty where the node fits no cohort of the profile."""
     steps: tuple[PlannedStep, ...]
-    metrics: tuple[str, ...]
 
 
 class Failure(Value, frozen=True, kw_only=True):
