@@ -147,11 +147,12 @@ def cells(profile: LoadedProfile, plan: str, checks: Mapping[str, LoadedCheck]) 
         device, planned = device_of(cohort), make_plan(profile.profile, cohort, plan, dict(checks))
         decided = {limit.metric for limit in cohort.limits if limit.effect != "observe"}
         used = dict.fromkeys(step.check for step in planned.steps)
+        measured = {metric for step in planned.steps for metric in step.metrics}
         silent |= {name: None for name in used if not checks[name].check.detects}
         for fault in catalogue():
             claimed = tuple(name for name in used if fault.name in checks[name].check.detects)
             own = tuple(name for name in claimed if is_own(checks[name]))
-            shown = claimed and ".".join(fault.detects) in planned.metrics
+            shown = claimed and ".".join(fault.detects) in measured
             if (shown or own) and can_have(device, fault):
                 tried.add(fault.name)
                 out.append(Cell(fault=fault, device=device, own=own, judged=".".join(fault.detects) in decided))

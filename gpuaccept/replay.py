@@ -118,7 +118,6 @@ def replay(
         acceptance=spec.acceptance if spec else False,
         cohort=cohort.name if cohort else "",
         steps=steps,
-        metrics=tuple(dict.fromkeys(name for step in steps for name in step.metrics)),
     )
     return Replayed(msgspec.structs.replace(under, plan=made), raw, notes)
 

@@ -14,7 +14,7 @@ from operator import sub
 
 import msgspec
 
-from gpuaccept.data import MetricDeclaration, Reduction, SeriesGroup, SeriesSummary
+from gpuaccept.data import MetricDeclaration, Reduction, SeriesEnvelope, SeriesGroup, SeriesSummary
 from gpuaccept.errors import EvidenceError
 
 BUCKETS = 64
@@ -83,22 +83,17 @@ def summarise(groups: Iterable[SeriesGroup], declared: Iterable[MetricDeclaratio
     for group in groups:
         if not group.at_s:
             continue
-        gap = largest_gap(group)
         count = len(group.at_s)
         edges = [count * i // min(BUCKETS, count) for i in range(min(BUCKETS, count) + 1)]
         spans = list(pairwise(edges))
+        envelopes = []
         for name, unit, values in zip(group.names, group.units, group.values, strict=True):
             lowest, highest = min(values), max(values)
             drawn = name not in counters and lowest < highest
-            out.append(
-                SeriesSummary(
+            envelopes.append(
+                SeriesEnvelope(
                     name=name,
                     unit=unit,
-                    subject=group.subject,
-                    count=count,
-                    first_s=group.at_s[0],
-                    last_s=group.at_s[-1],
-                    largest_gap_s=gap,
                     minimum=lowest,
                     maximum=highest,
                     mean=round(fsum(values) / count, 6),
@@ -106,22 +101,32 @@ def summarise(groups: Iterable[SeriesGroup], declared: Iterable[MetricDeclaratio
                     high=_drawn([max(values[a:b]) for a, b in spans], lowest, highest, ceil) if drawn else "",
                 )
             )
+        out.append(
+            SeriesSummary(
+                subject=group.subject,
+                count=count,
+                first_s=group.at_s[0],
+                last_s=group.at_s[-1],
+                largest_gap_s=largest_gap(group),
+                series=tuple(envelopes),
+            )
+        )
     return tuple(out)
 
 
-def envelope(summary: SeriesSummary) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def edges_of(envelope: SeriesEnvelope) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Lowest and highest value of each part of a series, to 1/255 of its range; empty where there is no envelope.
 
     Raises EvidenceError where the record holds no such thing.
     """
-    step = (summary.maximum - summary.minimum) / _STEPS
+    step = (envelope.maximum - envelope.minimum) / _STEPS
     try:
-        low, high = (base64.b64decode(text, validate=True) for text in (summary.low, summary.high))
+        low, high = (base64.b64decode(text, validate=True) for text in (envelope.low, envelope.high))
     except ValueError as error:
-        raise EvidenceError(f"the envelope of {summary.name} of {summary.subject} is not base64") from error
+        raise EvidenceError(f"an envelope of {envelope.name} is not base64") from error
     if len(low) != len(high):
-        raise EvidenceError(f"the envelope of {summary.name} of {summary.subject} has two lengths")
-    return tuple(summary.minimum + step * b for b in low), tuple(summary.minimum + step * b for b in high)
+        raise EvidenceError(f"an envelope of {envelope.name} has two lengths")
+    return tuple(envelope.minimum + step * b for b in low), tuple(envelope.minimum + step * b for b in high)
 
 
 def _drawn(values: Sequence[float], lowest: float, highest: float, rounded: Callable[[float], int]) -> str:

@@ -129,7 +129,7 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
             if {name.split(".")[0], "*"} & lacking:
                 if effect != "observe":
                     verdicts[limit["id"]] = dict.fromkeys(self.subjects(limit, {}) or ["node"], "error")
-            elif name in self.plan["metrics"] and len(self.steps_of(name, 1)) >= 2 * changes:
+            elif self.steps_of(name) and len(self.steps_of(name, 1)) >= 2 * changes:
                 verdicts[limit["id"]] = self.results(limit) if name in self.declared else {"node": "error"}
             elif effect == "require":
                 not_in_plan.append(limit["id"])
@@ -165,7 +165,7 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
 
     def steps_of(self, name: str, look: int = 0) -> list[Any]:
         own = [s for s in self.plan["steps"] if s["check"] == name.split(".")[0] and look in (0, s.get("look", 1))]
-        return [step for step in own if name in step.get("metrics", ()) or not step.get("metrics")]
+        return [step for step in own if name in step.get("metrics", ())]
 
     def subjects(self, limit: Any, visits: dict[str, Visits]) -> list[str]:
         top = max([self.cohort["gpus"] - 1, *(gpu["index"] for gpu in self.evidence["node"]["gpus"])])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from statistics import median
 
 from msgspec import Struct
 
@@ -11,6 +10,7 @@ from gpuaccept.certificate.lookup import Lookup, words
 from gpuaccept.certificate.numbers import duration, number, plain
 from gpuaccept.certificate.words import plural
 from gpuaccept.data import Evidence
+from gpuaccept.judge.statistics import median
 from gpuaccept.judge.subjects import order
 
 SHOWN = 12

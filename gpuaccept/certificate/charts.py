@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from statistics import median
 
 from markupsafe import Markup
 from msgspec import Struct
 
 from gpuaccept import series
-from gpuaccept.data import Result, SeriesSummary
+from gpuaccept.data import Result, SeriesEnvelope
+from gpuaccept.judge.statistics import median
 
 LINE = 33.3
 """Where the limit stands in every plot, % from the left; right of it is good, whichever way the metric runs."""
@@ -100,18 +100,26 @@ def passes(count: int) -> Markup:
     return cells(results)[0][1]
 
 
-def band(summaries: Sequence[SeriesSummary], low: float, high: float) -> Band:
+class Course(Struct, frozen=True):
+    """One series of one subject, as it is drawn."""
+
+    subject: str
+    samples: int
+    envelope: SeriesEnvelope
+
+
+def band(courses: Sequence[Course], low: float, high: float) -> Band:
     """One closed path around all given series, on a common axis of samples: a dip of one sample stays visible.
 
     A series that ended early (a GPU that was lost) takes part only up to where it ended.
     """
-    longest = max(summary.count for summary in summaries)
-    drawn = [_envelope(summary) for summary in summaries]
+    longest = max(course.samples for course in courses)
+    drawn = [_edges(course.envelope) for course in courses]
     parts = max(len(low_of) for low_of, _ in drawn)
     lows: list[list[float]] = [[] for _ in range(parts)]
     highs: list[list[float]] = [[] for _ in range(parts)]
-    for summary, (low_of, high_of) in zip(summaries, drawn, strict=True):
-        length = summary.count / longest * parts
+    for course, (low_of, high_of) in zip(courses, drawn, strict=True):
+        length = course.samples / longest * parts
         for i in range(min(parts, math.ceil(length))):
             k = min(len(low_of) - 1, int(i * len(low_of) / length))
             lows[i].append(low_of[k])
@@ -127,8 +135,8 @@ def band(summaries: Sequence[SeriesSummary], low: float, high: float) -> Band:
         width=max(1, parts - 1),
         area=Markup(f"{_line(top, 1)}l0 {down}{_steps(bottom[::-1], -1)}z"),
         middle=Markup(_line(middle, 1)),
-        minimum=min(summary.minimum for summary in summaries),
-        maximum=max(summary.maximum for summary in summaries),
+        minimum=min(course.envelope.minimum for course in courses),
+        maximum=max(course.envelope.maximum for course in courses),
     )
 
 
@@ -168,10 +176,10 @@ def thread_x(place: int, total: int) -> float:
     return 50.0 if total < 2 else round(8 + place * 84 / (total - 1), 2)
 
 
-def _envelope(summary: SeriesSummary) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of a series that stayed the same the record has no envelope: it is one value."""
-    low, high = series.envelope(summary)
-    return (low, high) if low else ((summary.minimum,), (summary.maximum,))
+def _edges(envelope: SeriesEnvelope) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Of a series that stayed the same the record has no course: it is one value."""
+    low, high = series.edges_of(envelope)
+    return (low, high) if low else ((envelope.minimum,), (envelope.maximum,))
 
 
 def _line(ys: Sequence[int], step: int) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
-
 from msgspec import Struct
 
 from gpuaccept.certificate import charts, results, tables
@@ -13,6 +11,7 @@ from gpuaccept.certificate.numbers import Quantity, as_float, number, quantity
 from gpuaccept.certificate.words import WHO, plural
 from gpuaccept.data import Cause, Finding, Part, Result
 from gpuaccept.judge import requirement
+from gpuaccept.judge.statistics import median
 
 ALSO = 8
 """Other limits of a part that are written out."""

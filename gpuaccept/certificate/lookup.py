@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from statistics import median
 
 from msgspec import Struct
 
@@ -24,6 +23,7 @@ from gpuaccept.data import (
     Verdict,
 )
 from gpuaccept.judge import Estimate
+from gpuaccept.judge.statistics import median
 from gpuaccept.judge.subjects import order, selected
 
 SEVERITY: tuple[Result, ...] = ("fail", "error", "inconclusive", "skipped", "pass")

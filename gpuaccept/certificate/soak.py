@@ -7,7 +7,6 @@ from msgspec import Struct
 from gpuaccept.certificate import charts
 from gpuaccept.certificate.lookup import Lookup, numbers_in, words
 from gpuaccept.certificate.numbers import duration, number, plain
-from gpuaccept.data import SeriesSummary
 from gpuaccept.judge import requirement
 
 PANELS = (
@@ -80,7 +79,9 @@ def soak(look: Lookup) -> Soak | None:
 
 
 def _panel(look: Lookup, name: str, title: str, digits: int) -> Panel | None:
-    found = [summary for summary in look.evidence.series if summary.name == name]
+    found = [
+        charts.Course(of.subject, of.count, one) for of in look.evidence.series for one in of.series if one.name == name
+    ]
     if not found:
         return None
     limits = []
@@ -92,23 +93,21 @@ def _panel(look: Lookup, name: str, title: str, digits: int) -> Panel | None:
             continue
         limits.append((threshold[0], f"{REDUCED[declared.reduction]} {requirement(limit)}"))
         bad |= {s.subject for s in found if look.verdict(limit, s.subject) == "fail"}
-    low, high = min(s.minimum for s in found), max(s.maximum for s in found)
+    low, high = min(s.envelope.minimum for s in found), max(s.envelope.maximum for s in found)
+    unit = found[0].envelope.unit
     bottom, top, ticks = charts.axis(low, high, [at for at, _ in limits])
     return Panel(
         title=title,
-        unit=found[0].unit,
+        unit=unit,
         band=charts.band(found, bottom, top),
         marked=tuple(charts.band([s], bottom, top) for s in found if s.subject in bad),
         ticks=tuple(Tick(charts.height(t, bottom, top), plain(t)) for t in ticks),
         limits=tuple((charts.height(at, bottom, top), text) for at, text in limits),
         lowest=number(low, digits),
         highest=number(high, digits),
-        description=_description(title, found, number(low, digits), number(high, digits)),
+        description=f"{title} of {len(found)} GPUs under load: "
+        f"lowest {number(low, digits)}, highest {number(high, digits)} {unit}",
     )
-
-
-def _description(title: str, found: list[SeriesSummary], low: str, high: str) -> str:
-    return f"{title} of {len(found)} GPUs under load: lowest {low}, highest {high} {found[0].unit}"
 
 
 def _times(seconds: float) -> tuple[tuple[str, str, str], ...]:

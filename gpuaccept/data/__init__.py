@@ -31,6 +31,7 @@ from gpuaccept.data.evidence import Failure as Failure
 from gpuaccept.data.evidence import MetricDeclaration as MetricDeclaration
 from gpuaccept.data.evidence import Plan as Plan
 from gpuaccept.data.evidence import PlannedStep as PlannedStep
+from gpuaccept.data.evidence import SeriesEnvelope as SeriesEnvelope
 from gpuaccept.data.evidence import SeriesGroup as SeriesGroup
 from gpuaccept.data.evidence import SeriesSummary as SeriesSummary
 from gpuaccept.data.evidence import StepRun as StepRun

@@ -48,14 +48,13 @@ class PlannedStep(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Plan(Value, frozen=True, kw_only=True):
-    """What a run set out to measure. `metrics` are all the complete metric names that its steps should yield."""
+    """What a run set out to measure: the metrics that its steps list, and no others."""
 
     name: Name
     acceptance: bool
     cohort: str
     """Empty where the node fits no cohort of the profile."""
     steps: tuple[PlannedStep, ...]
-    metrics: tuple[str, ...]
 
 
 class Failure(Value, frozen=True, kw_only=True):
@@ -96,8 +95,8 @@ class Column(Value, frozen=True, kw_only=True, omit_defaults=True):
     samples: tuple[tuple[Scalar, ...], ...]
 
 
-class SeriesSummary(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What the record keeps of one series of one subject; the samples themselves lie in series.json.gz.
+class SeriesEnvelope(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """What the record keeps of one series of a subject.
 
     `low` and `high` draw the minimum and maximum of each of up to 64 equal parts of the samples, so that a dip of one
     sample stays visible: base64 of one byte a part, from `minimum` (0) to `maximum` (255), rounded outwards; empty for
@@ -106,16 +105,23 @@ class SeriesSummary(Value, frozen=True, kw_only=True, omit_defaults=True):
 
     name: MetricName
     unit: str
-    subject: str
-    count: int
-    first_s: float
-    last_s: float
-    largest_gap_s: float
     minimum: float
     maximum: float
     mean: float
     low: str = ""
     high: str = ""
+
+
+class SeriesSummary(Value, frozen=True, kw_only=True):
+    """What the record keeps of all series of one subject, on one time base; their samples lie in series.json.gz."""
+
+    subject: str
+    count: int
+    """Samples of each series."""
+    first_s: float
+    last_s: float
+    largest_gap_s: float
+    series: tuple[SeriesEnvelope, ...]
 
 
 class SeriesGroup(Value, frozen=True, kw_only=True):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from gpuaccept.data import Evidence, Judgement, Look
+from collections.abc import Sequence
+
+from gpuaccept.data import Evidence, Judgement, Kind, Look
 from gpuaccept.judge.conclude import conclude, no_cohort, not_judged
 from gpuaccept.judge.estimate import Estimate
+from gpuaccept.judge.measured import Samples
 from gpuaccept.judge.parts import part
 from gpuaccept.judge.readings import Unjudgeable, change, shown
 from gpuaccept.judge.risk import Risk, risk
@@ -82,22 +85,30 @@ def _estimates(ground: Scope, data: Tables, name: str) -> dict[str, Estimate]:
     if declared.kind == "sampled":
         sampled = data.sampled(declared)
         return {s: one for s in measured.subjects if (one := sampled.estimate(s, ground.cohort.tails)) is not None}
+    changes = declared.kind in ("difference", "rate")
+    if measured.even and len(measured.distinct()) == 1 and not changes:
+        one = _reading(declared.kind, measured.visits(measured.subjects[0]), None)
+        return dict.fromkeys(measured.subjects, one)
     out = {}
     for subject in measured.subjects:
-        samples = [shown(declared.kind, sample) for visit in measured.visits(subject) for sample in visit]
-        if not samples:
+        visits = measured.visits(subject)
+        if not any(visits):
             continue
-        value = samples[-1]
-        if declared.kind in ("difference", "rate"):
-            try:
-                value = change(measured, subject, declared.kind)
-            except Unjudgeable:
-                continue
-        numbers = [sample for sample in samples if isinstance(sample, float)]
-        whole = len(numbers) == len(samples)
-        low, high = (min(numbers), max(numbers)) if whole else (samples[0], samples[-1])
-        out[subject] = Estimate(value, None, None, len(measured.keys(subject)), len(samples), low, high)
+        try:
+            changed = change(measured, subject, declared.kind) if changes else None
+        except Unjudgeable:
+            continue
+        out[subject] = _reading(declared.kind, visits, changed)
     return out
+
+
+def _reading(kind: Kind, visits: Sequence[Samples], changed: float | None) -> Estimate:
+    """What is shown of a subject that was read, or of which the change was counted: at least one sample is there."""
+    samples = [shown(kind, sample) for visit in visits for sample in visit]
+    numbers = [sample for sample in samples if isinstance(sample, float)]
+    whole = len(numbers) == len(samples)
+    low, high = (min(numbers), max(numbers)) if whole else (samples[0], samples[-1])
+    return Estimate(samples[-1] if changed is None else changed, None, None, len(visits), len(samples), low, high)
 
 
 def _state(ground: Scope, metric: str) -> str:

@@ -157,9 +157,7 @@ def _judged(outcome: Outcome) -> Judged:
             inconclusive=0,
             errors=0,
             skipped=0,
-            worst=None
-            if worst is None
-            else Verdict(subject=worst, result="pass", value=value, expanded_uncertainty=u, reason="meets the limit"),
+            worst=None if worst is None else Verdict(subject=worst, result="pass", value=value, expanded_uncertainty=u),
             missed=(),
         )
     ordered = sorted(misses.values(), key=lambda miss: order(miss.subject))

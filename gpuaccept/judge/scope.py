@@ -22,7 +22,7 @@ class Scope:
     visits: Counter[str]
     """Metric -> planned visits, those of further looks included."""
     first_visits: Counter[str]
-    """Metric, or check for a step that lists no metrics, -> planned visits of the first look."""
+    """Metric -> planned visits of the first look."""
     lacking: frozenset[str] | None
     """Checks that the profile's plan asks for and the run's plan does not; None for all."""
     failures: dict[str, list[Failure]]
@@ -39,7 +39,7 @@ class Scope:
         declared = self.declared.get(metric)
         if declared is None or declared.kind not in ("difference", "rate"):
             return True
-        return self.first_visits[metric] + self.first_visits[check_of(metric)] >= 2
+        return self.first_visits[metric] >= 2
 
     def expected(self, declared: MetricDeclaration) -> tuple[str, ...]:
         """Every subject that the metric should have been measured on."""
@@ -57,7 +57,7 @@ class Scope:
         """Why a planned step that should have yielded the metric was left out; empty where none was."""
         check = check_of(metric)
         for step in self.evidence.plan.steps:
-            if step.skip and step.check == check and (not step.metrics or metric in step.metrics):
+            if step.skip and step.check == check and metric in step.metrics:
                 return step.skip
         return ""
 
@@ -76,7 +76,7 @@ class Scope:
         check = check_of(metric)
         runs = {(run.check, run.state, run.visit, run.look): run for run in self.evidence.steps}
         for step in self.evidence.plan.steps:
-            if step.check != check or (step.metrics and metric not in step.metrics) or step.skip:
+            if step.check != check or metric not in step.metrics or step.skip:
                 continue
             run = runs.get((step.check, step.state, step.visit, step.look))
             if run is None:
@@ -97,13 +97,13 @@ def scope(evidence: Evidence, cohort: Cohort) -> Scope:
     for step in evidence.plan.steps:
         visits.update(step.metrics)
         if step.look == 1:
-            first_visits.update(step.metrics or (step.check,))
+            first_visits.update(step.metrics)
     return Scope(
         evidence=evidence,
         cohort=cohort,
         gpus=max([cohort.gpus, *(gpu.index + 1 for gpu in evidence.node.gpus)]),
         declared={metric.name: metric for check in evidence.checks for metric in check.metrics},
-        planned=frozenset(evidence.plan.metrics),
+        planned=frozenset(visits),
         visits=visits,
         first_visits=first_visits,
         lacking=_lacking(evidence.plan, cohort.plans.get(evidence.plan.name)),

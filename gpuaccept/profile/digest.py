@@ -41,13 +41,20 @@ def _sha256(value: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(_filled(value))).hexdigest()
 
 
+_PLAIN = (str, float, int, bool, type(None))
+
+
 def _filled(value: Any) -> Any:
     """Plain values with every default written out, whatever the types leave out in a record."""
     if isinstance(value, msgspec.Struct):
-        names_ = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
-        return {shown: _filled(getattr(value, name)) for name, shown in names_}
+        names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
+        return {shown: _item(getattr(value, name)) for name, shown in names}
     if isinstance(value, dict):
-        return {key: _filled(value[key]) for key in sorted(value)}
+        return {key: _item(value[key]) for key in sorted(value)}
     if isinstance(value, tuple | list):
-        return [_filled(item) for item in value]
+        return [_item(item) for item in value]
     return value
+
+
+def _item(value: Any) -> Any:
+    return value if type(value) in _PLAIN else _filled(value)

@@ -58,7 +58,7 @@ def _evidence(evidence: Evidence) -> Iterator[str]:
     yield from _twice("GPU UUID", (gpu.uuid for gpu in evidence.node.gpus))
     yield from _twice("check", (check.name for check in evidence.checks))
     yield from _twice("metric", (metric.name for check in evidence.checks for metric in check.metrics))
-    yield from _twice("series", (f"{series.name} of {series.subject}" for series in evidence.series))
+    yield from _twice("series", (f"{one.name} of {of.subject}" for of in evidence.series for one in of.series))
     yield from _twice("cohort", (cohort.name for cohort in evidence.profile.cohorts))
     yield from _twice("measurement", (f"{c.metric}, visit {c.visit}, look {c.look}" for c in evidence.columns))
     if evidence.series and not evidence.series_sha256:

@@ -55,12 +55,12 @@ def make_plan(
             if check not in checks:
                 raise UsageError(f"{option} {check}: no such check", _nearest(check, checks))
     if cohort is None:
-        return Plan(name=name, acceptance=False, cohort="", steps=(), metrics=())
+        return Plan(name=name, acceptance=False, cohort="", steps=())
     spec = cohort.plans.get(name)
     if spec is None:
         raise UsageError(f"--plan {name}: profile {profile.name} has no such plan", _nearest(name, cohort.plans))
     visits: Counter[str] = Counter()
-    steps, metrics = [], {}
+    steps = []
     for step in spec.steps:
         loaded = checks.get(step.check)
         if loaded is None:
@@ -71,7 +71,6 @@ def make_plan(
         parameters = parameters_of(loaded.check, step.parameters)
         visits[step.check] += 1
         left_out = "--skip" if step.check in skip else "--only" if only and step.check not in only else ""
-        yields = step_metrics(loaded.check, parameters, step.state)
         steps.append(
             PlannedStep(
                 check=step.check,
@@ -80,11 +79,10 @@ def make_plan(
                 parameters=msgspec.to_builtins(parameters),
                 at_once=step.at_once,
                 skip=left_out,
-                metrics=yields,
+                metrics=step_metrics(loaded.check, parameters, step.state),
             )
         )
-        metrics.update(dict.fromkeys(yields))
-    return Plan(name=name, acceptance=spec.acceptance, cohort=cohort.name, steps=tuple(steps), metrics=tuple(metrics))
+    return Plan(name=name, acceptance=spec.acceptance, cohort=cohort.name, steps=tuple(steps))
 
 
 def step_metrics(check: Check, parameters: Parameters, state: str) -> tuple[str, ...]:

@@ -60,7 +60,6 @@ def earlier(directory: Path) -> Earlier:
             acceptance=begin.plan.acceptance,
             cohort=begin.plan.cohort,
             steps=steps,
-            metrics=begin.plan.metrics,
         ),
         done=len(runs),
         clock_s=max((run.ended_s for run in runs), default=0.0),

@@ -302,7 +302,10 @@ def evidence(
             for name, found in derived.items()
             if found
         )
-    steps = tuple(PlannedStep(check=check, state="", visit=1) for check in _checks())
+    steps = tuple(
+        PlannedStep(check=check, visit=1, metrics=tuple(m.name for m in METRICS if m.name.startswith(f"{check}.")))
+        for check in _checks()
+    )
     return Evidence(
         run_id="7c1e0b8a52d94f60",
         started_at="2026-11-24T09:06:12Z",
@@ -323,7 +326,6 @@ def evidence(
             acceptance=acceptance,
             cohort="b200",
             steps=steps,
-            metrics=tuple(m.name for m in METRICS),
         ),
         node=node(gpus, places, host),
         environment=Environment(gpuaccept_version="0.1.0", python_version="3.12.1", libraries=()),

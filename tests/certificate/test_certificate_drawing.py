@@ -90,24 +90,31 @@ def test_exact_results_that_deviate_stand_left_of_the_line() -> None:
     assert all(x < 10 * charts.LINE for x in places(drawn["fail"]) + places(drawn["error"]))
 
 
+def courses(gpus: int, name: str) -> list[charts.Course]:
+    """One series of each GPU of a sample soak."""
+    found = summarise(samples.soak(gpus, None), samples.METRICS)
+    return [charts.Course(of.subject, of.count, one) for of in found for one in of.series if one.name == name]
+
+
 def test_a_dip_of_one_sample_stays_visible() -> None:
-    found = [s for s in summarise(samples.soak(8, None), samples.METRICS) if s.name == "thermal_soak.sm_clock"]
+    found = courses(8, "thermal_soak.sm_clock")
     lowest = max(heights(charts.band(found, 800, 2000)))
     assert lowest == pytest.approx(charts.HEIGHT * (2000 - 812) / 1200, abs=2)
 
 
 def test_a_gpu_that_was_lost_takes_part_until_then() -> None:
-    whole = next(s for s in summarise(samples.soak(1, None), samples.METRICS) if s.name == "thermal_soak.temperature")
-    gone = msgspec.structs.replace(whole, count=whole.count // 2, minimum=whole.minimum - 20)
+    [whole] = courses(1, "thermal_soak.temperature")
+    colder = msgspec.structs.replace(whole.envelope, minimum=whole.envelope.minimum - 20)
+    gone = charts.Course("gpu/1", whole.samples // 2, colder)
     alone, both = heights(charts.band([whole], 0, 100)), heights(charts.band([whole, gone], 0, 100))
     assert max(both) > max(alone)
     assert charts.band([whole, gone], 0, 100).width == charts.band([whole], 0, 100).width
 
 
 def test_a_sensor_that_never_moved_is_a_straight_line() -> None:
-    whole = summarise(samples.soak(1, None), samples.METRICS)[0]
-    still = msgspec.structs.replace(whole, low="", high="", minimum=50.0, maximum=50.0)
-    assert set(heights(charts.band([still], 0, 100))) == {charts.HEIGHT // 2}
+    [whole] = courses(1, "thermal_soak.temperature")
+    still = msgspec.structs.replace(whole.envelope, low="", high="", minimum=50.0, maximum=50.0)
+    assert set(heights(charts.band([charts.Course("gpu/0", whole.samples, still)], 0, 100))) == {charts.HEIGHT // 2}
 
 
 def test_strips_keep_every_cell_apart_and_inside() -> None:

@@ -248,7 +248,6 @@ def _assemble(of: Cohort, gpus: int, links: int, looks: int, noise: random.Rando
             acceptance=True,
             cohort=of.name,
             steps=tuple(steps),
-            metrics=tuple(dict.fromkeys(m for s in steps for m in s.metrics)),
         ),
         node=_node(gpus),
         environment=Environment(gpuaccept_version="0", python_version="3", libraries=()),

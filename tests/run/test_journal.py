@@ -60,7 +60,7 @@ BEGIN = Begin(
     simulated=None,
     profile=Profile(name="p", version="1", title="t", cohorts=()),
     profile_layers=(),
-    plan=Plan(name="quick", acceptance=False, cohort="", steps=(), metrics=()),
+    plan=Plan(name="quick", acceptance=False, cohort="", steps=()),
     node=NODE,
     environment=Environment(gpuaccept_version="0", python_version="3", libraries=()),
     checks=(CHECK,),

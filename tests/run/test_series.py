@@ -31,14 +31,15 @@ def group(values: tuple[float, ...], segments: tuple[int, ...] = (0,), step: flo
 @given(st.lists(finite, min_size=1, max_size=700))
 def test_an_envelope_never_hides_a_sample(values: list[float]) -> None:
     [summary] = series.summarise([group(tuple(values))], [])
-    low, high = series.envelope(summary)
+    [envelope] = summary.series
+    low, high = series.edges_of(envelope)
 
-    assert (summary.minimum, summary.maximum) == (min(values), max(values))
+    assert (summary.count, envelope.minimum, envelope.maximum) == (len(values), min(values), max(values))
     if min(values) == max(values):
         assert low == high == ()
         return
     parts = min(len(values), series.BUCKETS)
-    slack = 1e-9 * (abs(summary.minimum) + abs(summary.maximum))
+    slack = 1e-9 * (abs(envelope.minimum) + abs(envelope.maximum))
     for i in range(parts):
         part = values[len(values) * i // parts : len(values) * (i + 1) // parts]
         assert low[i] - slack <= min(part)
@@ -58,7 +59,7 @@ def test_a_counter_has_no_envelope() -> None:
     )
     [summary] = series.summarise([group((1.0, 2.0, 3.0))], [derived])
 
-    assert summary.low == summary.high == ""
+    assert [(one.low, one.high) for one in summary.series] == [("", "")]
 
 
 @given(st.lists(finite, min_size=2, max_size=50))

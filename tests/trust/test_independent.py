@@ -203,14 +203,14 @@ def evidences(draw: st.DrawFn) -> Evidence:
                 **draw(st.one_of(requirements, matrices) if metric in of_pairs else requirements),
             )
         )
-    listed = draw(st.sampled_from([(), tuple(names), tuple(names[:1])]))
+    lists = [tuple(names)] * 4 + [(), tuple(names[:1]), tuple(names[1:])]
     steps = tuple(
         PlannedStep(
             check="c",
             visit=number + 1,
             look=draw(st.sampled_from([1, 1, 2])),
             skip=draw(st.sampled_from(["", "", "", "asked"])),
-            metrics=listed,
+            metrics=draw(st.sampled_from(lists)),
             parameters=draw(st.sampled_from([{}, {"n": 1}, {"n": 1.0}, {"n": 2}])),
         )
         for number in range(draw(st.integers(0, 3)))
@@ -244,7 +244,6 @@ def evidences(draw: st.DrawFn) -> Evidence:
             base.plan,
             name=draw(st.sampled_from(["node"] * 9 + ["other"])),
             steps=steps,
-            metrics=draw(st.sampled_from([tuple(names)] * 4 + [tuple(names[1:])])),
         ),
         node=msgspec.structs.replace(base.node, gpus=gpus),
         checks=(CheckFacts(name="c", purpose="", source_sha256="", metrics=tuple(metrics)),),

@@ -144,7 +144,11 @@ LIES: dict[str, tuple[str, Any, str]] = {
     "visit twice": ("predicate/evidence/columns/3/visit", 1, "stands there 2 times"),
     "GPU twice": ("predicate/evidence/node/gpus/1/index", 0, "GPU index 0 stands there 2 times"),
     "power": ("predicate/evidence/columns/5/samples/0/0", 999.0, "series differ: thermal_soak.power_mean of gpu/0"),
-    "envelope of a series": ("predicate/evidence/series/0/maximum", 1.0, "summaries in the record do not follow"),
+    "envelope of a series": (
+        "predicate/evidence/series/0/series/0/maximum",
+        1.0,
+        "summaries in the record do not follow",
+    ),
     "digest of the series": ("predicate/evidence/series_sha256", "0" * 64, "not the file that the record was made"),
     "no digest of the series": ("predicate/evidence/series_sha256", "", "digest of their samples is missing"),
     "a million GPUs": ("predicate/evidence/node/gpus/1/index", 10**6, "index is not between"),

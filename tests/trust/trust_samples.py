@@ -182,9 +182,7 @@ def evidence(**changes: Any) -> Evidence:
         "simulated": None,
         "profile": profile(),
         "profile_layers": (),
-        "plan": Plan(
-            name="node", acceptance=False, cohort="two", steps=tuple(planned), metrics=tuple(METRICS.values())
-        ),
+        "plan": Plan(name="node", acceptance=False, cohort="two", steps=tuple(planned)),
         "node": NodeFacts(
             host="node042.example",
             serial="CH-4711",
