@@ -13,9 +13,10 @@ from functools import lru_cache
 
 import msgspec
 
-from gpuaccept.data import Column, Scalar
+from gpuaccept.data import Column, Scalar, SubjectKind
 from gpuaccept.errors import EvidenceError
 
+NODE = "node"
 _RANGE = re.compile(r"gpu/0\.\.([1-9]\d?)(?:/link/0\.\.([1-9]\d?)|>gpu/0\.\.([1-9]\d?))?")
 _LINK = re.compile(r"gpu/(\d{1,2})/link/(\d{1,2})")
 
@@ -50,12 +51,24 @@ def expand(subject: str) -> tuple[str, ...]:
     match = _RANGE.fullmatch(subject)
     if match is None:
         return (subject,)
-    gpus = range(int(match[1]) + 1)
+    gpus = int(match[1]) + 1
     if match[2]:
-        return tuple(f"gpu/{gpu}/link/{link}" for gpu in gpus for link in range(int(match[2]) + 1))
+        return every("link", gpus, int(match[2]) + 1)
     if match[3]:
-        return tuple(f"gpu/{gpu}>gpu/{peer}" for gpu in gpus for peer in range(int(match[3]) + 1) if gpu != peer)
-    return tuple(f"gpu/{gpu}" for gpu in gpus)
+        return every("pair", gpus, 0) if match[3] == match[1] else (subject,)
+    return every("gpu", gpus, 0)
+
+
+@lru_cache(maxsize=64)
+def every(kind: SubjectKind, gpus: int, links: int) -> tuple[str, ...]:
+    """All subjects of a kind on a node of `gpus` GPUs with `links` links each, in order."""
+    if kind == "node":
+        return (NODE,)
+    if kind == "gpu":
+        return tuple(f"gpu/{i}" for i in range(gpus))
+    if kind == "link":
+        return tuple(f"gpu/{i}/link/{j}" for i in range(gpus) for j in range(links))
+    return tuple(f"gpu/{i}>gpu/{j}" for i in range(gpus) for j in range(gpus) if i != j)
 
 
 @lru_cache(maxsize=256)

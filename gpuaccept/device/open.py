@@ -109,7 +109,7 @@ def open_node(
 def preload(spec: DeviceSpec) -> None:
     """Import what opening this device needs, and load no driver: the process may fork afterwards."""
     if _mock(spec) is None:
-        import gpuaccept.device.nvidia.preload  # noqa: F401
+        import gpuaccept.device.nvidia.preload
     else:
         import gpuaccept.device.mock.node
         import gpuaccept.device.mock.scenario

@@ -153,12 +153,7 @@ def _judged(outcome: Outcome) -> Judged:
             metric=limit.metric,
             effect=limit.effect,
             passed=len(outcome.subjects),
-            failed=0,
-            inconclusive=0,
-            errors=0,
-            skipped=0,
             worst=None if worst is None else Verdict(subject=worst, result="pass", value=value, expanded_uncertainty=u),
-            missed=(),
         )
     ordered = sorted(misses.values(), key=lambda miss: order(miss.subject))
     verdicts = tuple(_verdict(miss) for miss in ordered)

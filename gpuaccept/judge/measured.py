@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from operator import attrgetter
 
 from gpuaccept.data import Column, Scalar
 from gpuaccept.judge.subjects import order
@@ -11,6 +12,7 @@ from gpuaccept.judge.subjects import order
 Key = tuple[float, int, int]
 """(at_s, look, visit): what tells visits apart, and orders them."""
 Samples = tuple[Scalar, ...]
+_key = attrgetter("at_s", "look", "visit")
 
 
 class Measured:
@@ -20,7 +22,7 @@ class Measured:
         """`repetitive`: most samples are the same, as states and counters are, and figures of speed are not."""
         self._repetitive = repetitive
         self._columns = sorted(columns, key=_key) if len(columns) > 1 else list(columns)
-        self._keys = tuple(map(_key, self._columns))
+        self._keys: tuple[Key, ...] = tuple(map(_key, self._columns))
         self._rows: dict[str, dict[Key, Samples]] | None = None
         self._distinct: set[Samples] | None = None
         self.even = self._is_even(expected)
@@ -29,12 +31,16 @@ class Measured:
         self.most = len(self._columns)
         self.fewest = self.most
         """Complete visits of the subject that has most, and of the one that has fewest."""
-        self.looks = max([key[1] for key in self._keys], default=0)
         if not self.even:
             self._rows = self._sort_out()
             self.subjects += tuple(sorted(self._rows.keys() - set(expected), key=order))
             counts = [len(self._rows.get(subject, ())) for subject in self.subjects]
             self.most, self.fewest = max(counts, default=0), min(counts, default=0)
+
+    @cached_property
+    def looks(self) -> int:
+        """The number of the last look that has a visit."""
+        return max([key[1] for key in self._keys], default=0)
 
     def keys(self, subject: str) -> tuple[Key, ...]:
         """The complete visits of a subject, in order of time."""
@@ -61,7 +67,9 @@ class Measured:
         if not self._columns or len(set(self._keys)) != len(self._keys):
             return False
         for column in self._columns:
-            if len(column.samples) != len(expected) or column.subjects != expected:
+            if len(column.samples) != len(expected):
+                return False
+            if column.subjects is not expected and column.subjects != expected:
                 return False
         if self._repetitive:
             sizes = set(map(len, self.distinct()))
@@ -86,10 +94,6 @@ class Measured:
 def _different(samples: tuple[Samples, ...]) -> Iterable[Samples]:
     """The samples without their repetitions, where all are the same: counting is quicker than hashing."""
     return samples[:1] if samples and samples.count(samples[0]) == len(samples) else samples
-
-
-def _key(column: Column) -> Key:
-    return (column.at_s, column.look, column.visit)
 
 
 @lru_cache(maxsize=32)

@@ -32,7 +32,7 @@ class Miss(NamedTuple):
     """The `valid` limit that keeps the verdict from counting."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Outcome:
     """One limit judged on all its subjects. `value` gives what was judged on a subject; `worst` the worst of passes."""
 

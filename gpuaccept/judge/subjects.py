@@ -5,22 +5,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from gpuaccept.data import SubjectKind
+from gpuaccept.columns import NODE as NODE
+from gpuaccept.columns import every as expected
 
-NODE = "node"
+__all__ = ["NODE", "expected", "gpus_of", "link_of", "order", "pattern", "related", "selected"]
+
 _GPU = re.compile(r"gpu/([0-9]{1,4})")
-
-
-@lru_cache(maxsize=64)
-def expected(kind: SubjectKind, gpus: int, links: int) -> tuple[str, ...]:
-    """All subjects of a kind on a node of `gpus` GPUs with `links` links each, in order."""
-    if kind == "node":
-        return (NODE,)
-    if kind == "gpu":
-        return tuple(f"gpu/{i}" for i in range(gpus))
-    if kind == "link":
-        return tuple(f"gpu/{i}/link/{j}" for i in range(gpus) for j in range(links))
-    return tuple(f"gpu/{i}>gpu/{j}" for i in range(gpus) for j in range(gpus) if i != j)
 
 
 @lru_cache(maxsize=256)
