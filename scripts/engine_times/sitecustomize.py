@@ -45,7 +45,7 @@ class _Driver:
     def __getattr__(self, name):  # type: ignore[no-untyped-def]
         found = getattr(self._inner, name)
         if name.startswith(("cu", "nvml")) and callable(found) and not isinstance(found, type):
-            found = driver_call(found)
+            found = driver_call(found)  # type: ignore[no-untyped-call]
         setattr(self, name, found)
         return found
 
