@@ -294,14 +294,14 @@ class Crew:
         )
 
     def _fork(self, message: Open) -> Worker:
-        """A worker from the nursery; where that was killed, the next worker comes from another one."""
-        self._nursery = self._nursery or Nursery(self.spec.device)
-        try:
-            return start(self._nursery, message)
-        except OSError:
-            self._nursery.close()
-            self._nursery = None
-            raise
+        """A worker from the nursery; where that was killed, from another one. Raises OSError."""
+        if self._nursery:
+            try:
+                return start(self._nursery, message)
+            except OSError:
+                self._nursery.close()
+        self._nursery = Nursery(self.spec.device)
+        return start(self._nursery, message)
 
     def _loaded(self, check: Callable[[], None]) -> None:
         """Wait for the nursery's modules."""

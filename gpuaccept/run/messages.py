@@ -113,13 +113,13 @@ class PulseBoard:
             os.ftruncate(self.fd, mmap.PAGESIZE)
         self._map = mmap.mmap(self.fd, mmap.PAGESIZE)
         self._count = 0
+        self._names: dict[str, bytes] = {}
 
     def beat(self, gpu: int | None, call: str) -> None:
         """The worker's side: progress was made, and this call comes next."""
         self._count += 1
-        self._LAYOUT.pack_into(
-            self._map, 0, self._count, time.monotonic(), -1 if gpu is None else gpu, call.encode()[:64]
-        )
+        name = self._names.get(call) or self._names.setdefault(call, call.encode()[:64])
+        self._LAYOUT.pack_into(self._map, 0, self._count, time.monotonic(), -1 if gpu is None else gpu, name)
 
     def read(self) -> tuple[int, float, int | None, str]:
         """The supervisor's side: count, time (monotonic s), GPU, call."""

@@ -17,7 +17,7 @@ SPENT: dict[str, float] = {}
 CPU: dict[str, float] = {}
 STEPS: list[dict[str, object]] = []
 PHASES = {
-    "gpuaccept.device.nvidia.calls": {"Nvml.call": "driver", "Cuda.call": "driver"},
+    "gpuaccept.device.nvidia.calls": {},
     "gpuaccept.device.nvidia.node": {"NvidiaNode.wait": "wait", "open_node": "open"},
     "gpuaccept.device.nvidia.timing": {"warm_up": "wait"},
     "gpuaccept.run.perform": {"perform": "steps"},
@@ -33,7 +33,39 @@ PHASES = {
 OUTSIDE = ("driver", "wait")
 """What is not gpuaccept's own: the driver's calls, and waits that the method prescribes (clocks that rise, links that
 train). One within the other counts once."""
-_depth = dict.fromkeys({name for module in PHASES.values() for name in module.values()}, 0)
+_depth = dict.fromkeys({"driver", *(name for module in PHASES.values() for name in module.values())}, 0)
+
+
+class _Driver:
+    """pynvml or cuda.bindings.driver, whose functions are timed: what gpuaccept does around each call is its own."""
+
+    def __init__(self, inner) -> None:  # type: ignore[no-untyped-def]
+        self._inner = inner
+
+    def __getattr__(self, name):  # type: ignore[no-untyped-def]
+        found = getattr(self._inner, name)
+        if name.startswith(("cu", "nvml")) and callable(found) and not isinstance(found, type):
+            found = driver_call(found)  # type: ignore[no-untyped-call]
+        setattr(self, name, found)
+        return found
+
+
+def driver_call(function):  # type: ignore[no-untyped-def]
+    clock, cpu_clock, depth, spent, cpu = time.monotonic, time.thread_time, _depth, SPENT, CPU
+    spent.setdefault("driver", 0.0)
+    cpu.setdefault("driver", 0.0)
+
+    def wrapper(*args):  # type: ignore[no-untyped-def]
+        if depth["wait"]:
+            return function(*args)
+        began, before = clock(), cpu_clock()
+        try:
+            return function(*args)
+        finally:
+            spent["driver"] += clock() - began
+            cpu["driver"] += cpu_clock() - before
+
+    return wrapper
 
 
 def timed(function, name):  # type: ignore[no-untyped-def]
@@ -69,6 +101,15 @@ def timed(function, name):  # type: ignore[no-untyped-def]
 
 
 def patch(module) -> None:  # type: ignore[no-untyped-def]
+    if module.__name__ == "gpuaccept.device.nvidia.calls":
+        begin = module.Cuda.__init__
+
+        def init(self, pulse) -> None:  # type: ignore[no-untyped-def]
+            begin(self, pulse)
+            self.driver = _Driver(self.driver)
+
+        module.Cuda.__init__ = init
+        module.pynvml = _Driver(module.pynvml)
     for path, name in PHASES[module.__name__].items():
         *owner, last = path.split(".")
         holder = getattr(module, owner[0]) if owner else module

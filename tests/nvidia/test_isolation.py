@@ -167,6 +167,26 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+_PRELOADED = """
+from gpuaccept.device.open import DeviceSpec, preload
+preload(DeviceSpec(device="nvidia"))
+from cuda.bindings import driver
+from pathlib import Path
+def loaded(): return [name for name in ("libcuda.so", "libnvidia-ml", "libnvrtc") if name in maps()]
+def maps(): return Path("/proc/self/maps").read_text()
+before = loaded(), len(list(Path("/proc/self/task").iterdir()))
+driver.cuInit(0)
+print(before, loaded())
+"""
+
+
+@needs_gcc
+def test_what_workers_are_forked_from_has_loaded_no_driver_and_runs_one_thread(machine: StubMachine) -> None:
+    machine.set()
+    done = machine.run("-c", _PRELOADED)
+    assert done.stdout.strip() == "([], 1) ['libcuda.so']", done.stderr
+
+
 def text_of(path: Path) -> str:
     return path.read_text(errors="replace") if path.exists() else ""
 

@@ -90,6 +90,19 @@ def test_a_worker_that_dies_is_named_and_replaced(crew: Crew) -> None:
     assert len(after.performed.columns[0].subjects) == 8
 
 
+def test_workers_whose_nursery_was_killed_are_replaced(crew: Crew) -> None:
+    crew.open(lambda: None)
+    assert crew._nursery is not None
+    crew._nursery._process.kill()
+
+    lost = perform(crew)
+    after = perform(crew)
+
+    assert lost.outcome == "error"
+    assert after.outcome == "completed"
+    assert len(after.performed.columns[0].subjects) == 8
+
+
 def test_a_check_that_breaks_ends_its_step_alone(crew: Crew) -> None:
     crew.open(lambda: None)
 

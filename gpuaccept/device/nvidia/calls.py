@@ -112,6 +112,9 @@ class Cuda:
         from cuda.bindings import driver
 
         self.driver = driver
+        self._functions: dict[str, Callable[..., Any]] = {}
+        self.current: object = None
+        """The context that calls act on, where that is known (see Context.enter)."""
         self.announce = pulse
         """The heartbeat, for calls of other libraries that act on a GPU: (GPU, name of the call)."""
 
@@ -119,9 +122,11 @@ class Cuda:
         """The call's value (None, one, or a tuple). Raises DeviceError for every code but success."""
         self.announce(gpu, name)
         try:
-            code, *values = getattr(self.driver, name)(*arguments)
+            function = self._functions.get(name) or self._functions.setdefault(name, getattr(self.driver, name))
+            answer = function(*arguments)
         except RuntimeError:  # the bindings look entry points up at their first call
             raise DeviceError(name, _NO_DRIVER_ENTRY, "not in this driver", gpu) from None
+        code = answer[0]
         if code != 0:
             raise DeviceError(name, int(code), getattr(code, "name", "unknown CUDA error"), gpu)
-        return None if not values else values[0] if len(values) == 1 else tuple(values)
+        return None if len(answer) == 1 else answer[1] if len(answer) == 2 else answer[1:]

@@ -25,7 +25,7 @@ from gpuaccept.device.nvidia import sweeps
 from gpuaccept.device.nvidia.calls import Cuda
 from gpuaccept.device.nvidia.context import Context
 from gpuaccept.device.nvidia.copies import Job
-from gpuaccept.device.nvidia.cublaslt import library
+from gpuaccept.device.nvidia.cublaslt import library, needed
 from gpuaccept.device.nvidia.discovery import Gpu
 from gpuaccept.device.nvidia.host import Host
 from gpuaccept.device.nvidia.host_copies import host_jobs, keep_busy
@@ -98,9 +98,11 @@ class Compute:
             yield
 
     def gemm(self, gpu: int, precision: Precision, size: int, passes: int, seed: int) -> Gemm:
+        context = self._context(gpu)
+        needed(gpu)
         from gpuaccept.device.nvidia import gemm  # numpy takes its time, and most workers multiply nothing
 
-        return gemm.gemm(self._context(gpu), precision, size, passes, seed)
+        return gemm.gemm(context, precision, size, passes, seed)
 
     # --- memory integrity ------------------------------------------------------------------------------------------
 

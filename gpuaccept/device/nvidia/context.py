@@ -83,6 +83,7 @@ class Context:
             return
         with suppress(DeviceError):
             self.enter()
+        self.cuda.current = None  # for whoever comes after it
         for name in tuple(self._pinned):
             with suppress(DeviceError):
                 self.drop_pinned(name)
@@ -97,8 +98,11 @@ class Context:
         return self.cuda.call(self.index, name, *arguments)
 
     def enter(self) -> None:
-        """Make this context the current one."""
-        self.call("cuCtxSetCurrent", self.handle)
+        """Make this context the current one. A worker calls the driver from one thread, so what is current stays so."""
+        if self.cuda.current is not self:
+            self.cuda.current = None
+            self.call("cuCtxSetCurrent", self.handle)
+            self.cuda.current = self
 
     def attribute(self, kind: Any) -> int:
         """A device attribute (CU_DEVICE_ATTRIBUTE_…)."""

@@ -76,6 +76,15 @@ def library() -> ctypes.CDLL | None:
     return None
 
 
+def needed(gpu: int) -> ctypes.CDLL:
+    """The library. Raises DeviceError where it is not installed."""
+    found = library()
+    if found is None:
+        reason = "cuBLASLt is not installed on this node: pip install nvidia-cublas"
+        raise DeviceError("cublasLtCreate", 0, reason, gpu)
+    return found
+
+
 def _candidates() -> Iterator[str]:
     yield from _SONAMES
     wheels = importlib.util.find_spec("nvidia")
@@ -88,10 +97,7 @@ class Product:
     """D = transposed A times B, all of `size` by `size`, column by column, on the context's main stream."""
 
     def __init__(self, context: Context, precision: Precision, size: int) -> None:
-        found = library()
-        if found is None:
-            reason = "cuBLASLt is not installed on this node: pip install nvidia-cublas"
-            raise DeviceError("cublasLtCreate", 0, reason, context.index)
+        found = needed(context.index)
         self._library, self._context = found, context
         self._held: list[tuple[str, ctypes.c_void_p]] = []
         self._workspace = 0

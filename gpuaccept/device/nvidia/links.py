@@ -23,6 +23,8 @@ _REPLAY_3 = (pynvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_L0, pynvml.NVML_FI_DEV
 _RECOVERY_3 = (pynvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_L0, pynvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_L6)
 _SPEED_3 = (pynvml.NVML_FI_DEV_NVLINK_SPEED_MBPS_L0, pynvml.NVML_FI_DEV_NVLINK_SPEED_MBPS_L6)
 _LINKS_3 = 12
+_DATA = pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX
+_PACKETS = pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES, pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES
 
 
 def links(nvml: Nvml, gpu: Gpu) -> tuple[Link, ...]:
@@ -41,7 +43,11 @@ def link_traffic(nvml: Nvml, gpu: Gpu) -> tuple[LinkTraffic, ...]:
     """
     count = _count(nvml, gpu)
     numbers = range(pynvml.NVML_NVLINK_MAX_LINKS if count is None else count)
-    found = [LinkTraffic(number, *_carried(nvml, gpu, number)) for number in numbers]
+    data = _pairs(nvml, gpu, numbers, _DATA)
+    if any(isinstance(value, Unavailable) for pair in data for value in pair):
+        found = list(map(_carried, numbers, data, _pairs(nvml, gpu, numbers, _PACKETS)))
+    else:
+        found = list(map(_carried, numbers, data, data))
     if count is not None:
         return tuple(found)
     return tuple(link for link in found if not isinstance(link.transmitted_bytes, Unavailable))
@@ -52,22 +58,18 @@ def _count(nvml: Nvml, gpu: Gpu) -> int | None:
     return min(count, pynvml.NVML_NVLINK_MAX_LINKS) if isinstance(count, int) else None
 
 
-def _carried(nvml: Nvml, gpu: Gpu, number: int) -> tuple[Reading, Reading]:
-    sent, received, sent_5, received_5 = _fields(
-        nvml,
-        gpu,
-        number,
-        (
-            pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX,
-            pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX,
-            pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES,
-            pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES,
-        ),
-    )
+def _pairs(nvml: Nvml, gpu: Gpu, numbers: range, fields: tuple[int, int]) -> list[tuple[Reading, Reading]]:
+    """Two fields of all links, in one call: it is made before and after each round of copies."""
+    values = nvml.fields(gpu.index, gpu.handle, [(field, number) for number in numbers for field in fields])
+    return list(zip(values[::2], values[1::2], strict=True))
+
+
+def _carried(number: int, data: tuple[Reading, Reading], packets: tuple[Reading, Reading]) -> LinkTraffic:
+    sent, received = data
     if isinstance(sent, Unavailable) or isinstance(received, Unavailable):
-        both = not isinstance(sent_5, Unavailable) and not isinstance(received_5, Unavailable)
-        return (sent_5, received_5) if both else (sent, received)
-    return int(sent) * _KIB, int(received) * _KIB
+        both = not any(isinstance(value, Unavailable) for value in packets)
+        return LinkTraffic(number, *(packets if both else data))
+    return LinkTraffic(number, int(sent) * _KIB, int(received) * _KIB)
 
 
 def _link(nvml: Nvml, gpu: Gpu, number: int) -> Link:
