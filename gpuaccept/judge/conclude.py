@@ -146,8 +146,8 @@ def _placed(finding: Finding) -> str:
 def _judged(outcome: Outcome) -> Judged:
     limit, misses = outcome.limit, outcome.misses
     if not misses:
-        worst = outcome.worst()
-        value, u = outcome.value(worst) if worst is not None else (None, None)
+        worst = outcome.shows.worst(outcome.subjects)
+        value, u = outcome.shows.value(worst) if worst is not None else (None, None)
         return Judged(
             limit=limit.id,
             metric=limit.metric,

@@ -28,7 +28,7 @@ def apply_conditions(scope: Scope, outcomes: list[Outcome]) -> None:
                 if before is not None and before.result != "fail":
                     continue
                 if any(related(subject, other) for other in where):
-                    value, u = (before.value, before.uncertainty) if before else outcome.value(subject)
+                    value, u = (before.value, before.uncertainty) if before else outcome.shows.value(subject)
                     reason = f"does not count: {condition.id} is not met"
                     outcome.misses[subject] = Miss(
                         subject, "inconclusive", value, u, reason, "condition", condition=condition

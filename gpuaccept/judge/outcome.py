@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from gpuaccept.data import Failure, Limit, MetricDeclaration, Result, Scalar
 
@@ -14,8 +13,19 @@ Why = Literal["limit", "guard", "scatter", "fresh look", "condition", "not measu
 GRAVITY: dict[Result, int] = {"fail": 0, "error": 1, "inconclusive": 2, "skipped": 3, "pass": 4}
 """The gravest first."""
 
+
 Value = tuple[Scalar | None, float | None]
 """A judged value and its expanded uncertainty, in the metric's unit."""
+
+
+class Shown(Protocol):
+    """What was judged on each subject."""
+
+    def value(self, subject: str) -> Value:
+        """The judged value and U; None for what is not there."""
+
+    def worst(self, subjects: tuple[str, ...]) -> str | None:
+        """Of subjects that all passed, the nearest to the limit; the first where nearness has no meaning."""
 
 
 class Miss(NamedTuple):
@@ -34,19 +44,13 @@ class Miss(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """One limit judged on all its subjects. `value` gives what was judged on a subject; `worst` the worst of passes."""
+    """One limit judged on all its subjects."""
 
     limit: Limit
     declared: MetricDeclaration | None
     subjects: tuple[str, ...]
     misses: dict[str, Miss]
-    value: Callable[[str], Value]
-    worst: Callable[[], str | None]
-
-
-def nothing(subject: str) -> Value:
-    """The value of what was not measured."""
-    return None, None
+    shows: Shown
 
 
 def not_measured(subject: str, reason: str, failure: Failure | None = None, skipped: bool = False) -> Miss:

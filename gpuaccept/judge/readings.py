@@ -76,7 +76,7 @@ def keeper(limit: Limit, kind: Kind) -> Callable[[Scalar], bool]:
     """Whether a sample keeps the limit (minimum, maximum, equals or one_of). It raises Unjudgeable, also where nothing
     is stated.
     """
-    convert: Callable[[Scalar], Number | str] = integer if kind == "counted" else lambda sample: sample
+    convert: Callable[[Scalar], Number | str] = integer if kind == "counted" else _as_it_is
     if limit.minimum is not None or limit.maximum is not None:
         low = limit.minimum if limit.minimum is not None else float("-inf")
         high = limit.maximum if limit.maximum is not None else float("inf")
@@ -102,6 +102,10 @@ def keeper(limit: Limit, kind: Kind) -> Callable[[Scalar], bool]:
         return False
 
     return among
+
+
+def _as_it_is(sample: Scalar) -> Number | str:
+    return sample
 
 
 def judge_samples(

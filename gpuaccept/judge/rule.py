@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from gpuaccept.data import Column, Limit, MetricDeclaration, Scalar
 from gpuaccept.judge import sampled as of_sampled
 from gpuaccept.judge.conditions import apply_conditions
 from gpuaccept.judge.estimate import Sampled
 from gpuaccept.judge.measured import Measured
-from gpuaccept.judge.outcome import Miss, Outcome, Value, not_measured, nothing
+from gpuaccept.judge.outcome import Miss, Outcome, Shown, not_measured
 from gpuaccept.judge.readings import (
     Unjudgeable,
     change,
@@ -25,6 +24,7 @@ from gpuaccept.judge.readings import (
     stated_texts,
 )
 from gpuaccept.judge.scope import Scope, check_of, in_plan
+from gpuaccept.judge.shown import Medians, Nothing, Readings, Same, worst_sample
 from gpuaccept.judge.statistics import median
 from gpuaccept.judge.subjects import NODE, selected
 
@@ -72,15 +72,6 @@ def judge_limits(scope: Scope, data: Tables) -> list[Outcome]:
     return outcomes
 
 
-class _Found(NamedTuple):
-    """Misses of subjects that have their visits, how to look up what was judged, and how to rank it."""
-
-    misses: dict[str, Miss]
-    value: Callable[[str], Value]
-    amount: Callable[[str], float] | None = None
-    """A number for every subject; without it, all show the same, or nothing that has an order."""
-
-
 def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
     declared = scope.declared.get(limit.metric)
     if scope.lacks(limit.metric):
@@ -97,16 +88,16 @@ def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
     absent = _absent(limit, declared, measured, subjects, needed, scope)
     present = subjects if not absent else tuple(subject for subject in subjects if subject not in absent)
     judge_kind = _judge_sampled if declared.kind == "sampled" else _judge_readings
-    found, value, amount = judge_kind(limit, declared, data, present, needed, absent)
+    found, shows = judge_kind(limit, declared, data, present, needed, absent)
     misses = {**absent, **found} if absent else found
     if limit.missed == "inconclusive" or limit.effect == "valid":
         misses = {s: m._replace(result="inconclusive") if m.result == "fail" else m for s, m in misses.items()}
-    return Outcome(limit, declared, subjects, misses, value, lambda: _worst(limit, declared, subjects, amount))
+    return Outcome(limit, declared, subjects, misses, shows)
 
 
 def _no_outcome(limit: Limit, declared: MetricDeclaration | None, subjects: tuple[str, ...], reason: str) -> Outcome:
     misses = {subject: not_measured(subject, reason) for subject in subjects}
-    return Outcome(limit, declared, subjects, misses, nothing, lambda: None)
+    return Outcome(limit, declared, subjects, misses, Nothing())
 
 
 def _absent(
@@ -155,28 +146,19 @@ def _judge_sampled(
     present: tuple[str, ...],
     needed: int,
     absent: Mapping[str, Miss],
-) -> _Found:
+) -> tuple[dict[str, Miss], Shown]:
     sampled = data.sampled(declared)
-
-    def value(subject: str) -> Value:
-        visits = sampled.visits(subject)
-        if not visits:
-            return None, None
-        y, guard = sampled.middles[subject], sampled.guard(len(visits))
-        return y, guard * abs(y) if guard is not None and not limit.max_deviation else None
-
-    amount = sampled.middles.__getitem__
+    shows = Medians(limit, declared, sampled)
     if limit.minimum is not None or limit.maximum is not None:
-        return _Found(of_sampled.by_guard_band(limit, sampled, present, declared.unit), value, amount)
+        return of_sampled.by_guard_band(limit, sampled, present, declared.unit), shows
     if limit.max_deviation is not None:
         everyone = tuple(sampled.middles)
         if absent or sampled.measured.fewest < needed:
             everyone = tuple(s for s in everyone if s not in absent and len(sampled.visits(s)) >= needed)
-        far = of_sampled.by_deviation(limit, sampled, present, everyone, declared.better, declared.unit)
-        return _Found(far, value, amount)
+        return of_sampled.by_deviation(limit, sampled, present, everyone, declared.better, declared.unit), shows
     readings: dict[str, list[Scalar]] = {s: [sampled.middles[s]] for s in present if sampled.visits(s)}
     out = {s: not_measured(s, "its samples are not numbers") for s in present if s not in readings}
-    return _Found({**out, **_compare(limit, declared, readings)}, value)
+    return {**out, **_compare(limit, declared, readings)}, shows
 
 
 def _judge_readings(
@@ -186,49 +168,34 @@ def _judge_readings(
     present: tuple[str, ...],
     needed: int,
     absent: Mapping[str, Miss],
-) -> _Found:
+) -> tuple[dict[str, Miss], Shown]:
     measured, kind = data.measured(declared), declared.kind
     changes = kind in ("difference", "rate")
     keeps = keeper(limit, "read" if changes else kind)
-
-    def value(subject: str) -> Value:
-        if changes:
-            try:
-                return change(measured, subject, kind), None
-            except (Unjudgeable, IndexError):
-                return None, None
-        samples = [sample for visit in measured.visits(subject) for sample in visit]
-        return (shown(kind, _worst_sample(limit, samples)) if samples else None), None
-
-    def amount(subject: str) -> float:
-        found = value(subject)[0]
-        return float(found) if isinstance(found, float | int) else 0.0
-
+    shows = Readings(limit, declared, measured)
     simple = not (limit.uniform or limit.unique or limit.max_deviation)
     if limit.matrix is not None and not changes:
         wanted = stated_texts(limit.matrix)
         as_stated = tuple([(wanted.get(subject),) for subject in measured.subjects])
         if measured.even and all(column.samples == as_stated for column in measured.columns()):
-            return _Found({}, value)
+            return {}, shows
         judged = (_of_samples(limit, declared, measured, s) for s in present)
-        return _Found({miss.subject: miss for miss in judged if miss is not None}, value)
+        return {miss.subject: miss for miss in judged if miss is not None}, shows
     if simple and not changes:
         if measured.even and not absent and _all_kept(measured, keeps):
             different = measured.distinct()
             if len(different) > 1:
-                return _Found({}, value, amount)
+                return {}, shows
             (samples,) = different
-            same = shown(kind, _worst_sample(limit, samples)), None
-            return _Found({}, lambda subject: same)
+            return {}, Same((shown(kind, worst_sample(limit, samples)), None))
         judged = (judge_samples(limit, kind, declared.unit, measured.visits(s), s, keeps) for s in present)
-        return _Found({miss.subject: miss for miss in judged if miss is not None}, value, amount)
+        return {miss.subject: miss for miss in judged if miss is not None}, shows
     if simple and measured.even and not absent and _unchanged(measured) and _kept(keeps, 0.0):
-        return _Found({}, lambda subject: (0.0, None))
+        return {}, Same((0.0, None))
     if limit.uniform and not changes and measured.even and not absent and len(measured.distinct()) == 1:
         (samples,) = measured.distinct()
         if samples.count(samples[0]) == len(samples):
-            same = shown(kind, samples[0]), None
-            return _Found({}, lambda subject: same)
+            return {}, Same((shown(kind, samples[0]), None))
     readings: dict[str, list[Scalar]] = {}
     misses: dict[str, Miss] = {}
     judged_on = measured.subjects if limit.max_deviation is not None else present
@@ -249,8 +216,8 @@ def _judge_readings(
         judged_on = tuple(s for s in present if s in enough)
         sigma = facts.gpu if facts else None
         far = of_sampled.of_readings(limit, sigma, enough, judged_on, declared.better, declared.unit)
-        return _Found({**misses, **far}, value, amount)
-    return _Found({**misses, **_compare(limit, declared, readings)}, value, amount)
+        return {**misses, **far}, shows
+    return {**misses, **_compare(limit, declared, readings)}, shows
 
 
 def _of_samples(limit: Limit, declared: MetricDeclaration, measured: Measured, subject: str) -> Miss | None:
@@ -268,25 +235,6 @@ def _compare(limit: Limit, declared: MetricDeclaration, readings: dict[str, list
     keeps = keeper(limit, "read")
     judged = (judge_samples(limit, "read", declared.unit, [tuple(v)], s, keeps) for s, v in readings.items())
     return {miss.subject: miss for miss in judged if miss is not None}
-
-
-def _worst(
-    limit: Limit, declared: MetricDeclaration, subjects: tuple[str, ...], amount: Callable[[str], float] | None
-) -> str:
-    """The subject nearest to its limit, where all passed; the first where nearness has no meaning."""
-    if amount is None or (limit.minimum is None and limit.maximum is None and limit.max_deviation is None):
-        return subjects[0]
-    highest = limit.maximum is not None or (limit.max_deviation is not None and declared.better == "lower")
-    return (max if highest else min)(subjects, key=amount)
-
-
-def _worst_sample(limit: Limit, samples: Sequence[Scalar]) -> Scalar:
-    if len(samples) == 1 or (limit.minimum is None and limit.maximum is None):
-        return samples[0]
-    try:
-        return (min if limit.minimum is not None else max)(samples, key=float)
-    except ValueError:
-        return samples[0]
 
 
 def _numeric_median(samples: list[Scalar], kind: str) -> float:
