@@ -5,7 +5,7 @@ What the links of both ends count over a round is the proof of the path that its
 shows only where several GPUs meet in it, so at last one copies to all, all to one, and all to all.
 """
 
-from collections import Counter
+from collections import defaultdict
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta
@@ -137,49 +137,54 @@ class _Copied:
 
     def __init__(self, visit: Visit) -> None:
         self.visit, self.seed = visit, visit.seed
-        self.rates: dict[str, dict[Pair, list[Reading]]] = {}
-        self.wrong: dict[Pair, int] = {}
+        self.rates: dict[str, dict[Pair, list[Reading]]] = {copy.name: defaultdict(list) for copy in COPIES}
+        self.wrong: dict[Pair, int] = defaultdict(int)
         self.failed: dict[Pair, Unavailable] = {}
         self.detours: set[Pair] = set()
         self.given_up: set[str] = set()
 
     def run(
         self, node: Node, name: str, pairs: tuple[Pair, ...], copy: "Copy", passes: int, settings: Settings
-    ) -> list[tuple[Pair, Transfer | Unavailable]]:
-        """One repeat; an error of the call as a whole is said once, and the metric given up."""
+    ) -> tuple[Transfer | Unavailable, ...]:
+        """A span for each pair; none where an error of the call as a whole was said, and the metric given up."""
         if name in self.given_up or not pairs:
-            return []
+            return ()
         self.seed += 1
         self.given_up.add(name)
         with self.visit.part("node", name):
             size = settings.buffer_mib * MIB
             spans = node.peer_copies(pairs, copy.operation, copy.engine, copy.bidirectional, size, passes, self.seed)
+            if len(spans) != len(pairs):
+                raise DeviceError("peer_copies", 0, f"{len(pairs)} pairs were to copy, {len(spans)} told of it")
             self.given_up.discard(name)
-            for pair, span in zip(pairs, spans, strict=True):
-                if isinstance(span, Unavailable):
-                    self.failed.setdefault(pair, span)
-                else:
-                    self.wrong[pair] = self.wrong.get(pair, 0) + span.wrong_words
-            return list(zip(pairs, spans, strict=True))
-        return []
+            return spans
+        return ()
 
 
 def _copies(node: Node, visit: Visit, settings: Settings) -> None:
     copied, shares = _Copied(visit), dict[Pair, Reading]()
     after: dict[int, Carried] = {}
     for pairs in rounds(node.gpus):
-        before, moved = _carried(node, pairs, after), Counter[Pair]()
+        before, moved = _carried(node, pairs, after), dict.fromkeys(pairs, 0)
         for copy in COPIES:
-            rates = copied.rates.setdefault(copy.name, {})
+            rates = copied.rates[copy.name]
             alive = pairs
             for _ in range(settings.repeats):
-                for pair, span in copied.run(node, copy.name, alive, copy, settings.passes, settings):
+                lost = set()
+                spans = copied.run(node, copy.name, alive, copy, settings.passes, settings)
+                for pair, span in zip(alive, spans, strict=False):
                     if isinstance(span, Unavailable):
-                        rates.setdefault(pair, []).append(span)
-                        alive = tuple(one for one in alive if one != pair)
-                    else:
-                        rates.setdefault(pair, []).append(_rounded(span.bytes_written / span.elapsed_ns))
-                        moved[pair] += span.bytes_written
+                        copied.failed.setdefault(pair, span)
+                        rates[pair].append(span)
+                        lost.add(pair)
+                        continue
+                    elapsed_ns, _, written, wrong = span
+                    rates[pair].append(_rounded(written / elapsed_ns))
+                    moved[pair] += written
+                    if wrong or pair not in copied.wrong:
+                        copied.wrong[pair] += wrong
+                if lost:
+                    alive = tuple([pair for pair in alive if pair not in lost])
         after = _carried(node, pairs, {})
         for pair in pairs:
             nothing = copied.failed.get(pair, Unavailable("peer_copies", 0, "nothing was copied"))
@@ -212,13 +217,10 @@ def _read_links(node: Node, gpu: int) -> Carried:
         links = node.link_traffic(gpu)
     except DeviceError as error:
         return Unavailable(error.call, error.code, str(error))
-    carried = 0
-    for link in links:
-        for count in (link.transmitted_bytes, link.received_bytes):
-            if isinstance(count, Unavailable):
-                return count
-            carried += int(count)
-    return carried if links else None
+    counts = [count for _, *both in links for count in both]
+    if Unavailable in map(type, counts):
+        return next(count for count in counts if isinstance(count, Unavailable))
+    return sum(map(int, counts)) if links else None  # type: ignore[arg-type]
 
 
 def _share(ends: list[tuple[Carried, Carried]], moved: int) -> Reading | None:
@@ -239,15 +241,22 @@ def _together(node: Node, copied: _Copied, settings: Settings) -> None:
     Where all copy to all, what a GPU shows is scaled up to all its pairs: a pair less does not speed up the others.
     """
     everyone = [(a, b) for a in node.gpus for b in node.gpus if a != b]
-    usable = [pair for pair in everyone if pair not in copied.failed and pair not in copied.detours]
+    usable = tuple([pair for pair in everyone if pair not in copied.failed and pair not in copied.detours])
     for name, end, _ in TOGETHER:
-        groups = [usable] if name.startswith("all_to_all") else [[p for p in usable if p[end] == g] for g in node.gpus]
+        groups = [usable]
+        if not name.startswith("all_to_all"):
+            groups = [tuple([pair for pair in usable if pair[end] == gpu]) for gpu in node.gpus]
         rates: dict[int, list[Reading]] = {}
         for group in groups * settings.repeats:
-            found: dict[int, list[float]] = {}
-            for pair, span in copied.run(node, name, tuple(group), COPIES[1], 1, settings):
-                if isinstance(span, Transfer):
-                    found.setdefault(pair[end], []).append(span.bytes_written / span.elapsed_ns)
+            found: dict[int, list[float]] = defaultdict(list)
+            spans = copied.run(node, name, group, COPIES[1], 1, settings)
+            for pair, span in zip(group, spans, strict=False):
+                if isinstance(span, Unavailable):
+                    copied.failed.setdefault(pair, span)
+                    continue
+                found[pair[end]].append(span.bytes_written / span.elapsed_ns)
+                if span.wrong_words or pair not in copied.wrong:
+                    copied.wrong[pair] += span.wrong_words
             for gpu, each in found.items():
                 scale = (len(node.gpus) - 1) / len(each) if len(groups) == 1 else 1.0
                 rates.setdefault(gpu, []).append(_rounded(sum(each) * scale))

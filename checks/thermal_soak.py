@@ -54,19 +54,19 @@ EARLIEST_S = 150.0
 """No earlier: until then the bound was seen to fail in more than 2.5 % of instants (docs/explanation/soak.md)."""
 
 
-# Series -> unit, and the column of Sensors with its factor to that unit.
-SERIES: dict[str, tuple[str, str, float]] = {
-    "power": ("W", "power_w", 1.0),
-    "temperature": ("°C", "temperature_c", 1.0),
-    "memory_temperature": ("°C", "memory_temperature_c", 1.0),
-    "margin": ("K", "margin_k", 1.0),
-    "sm_clock": ("MHz", "sm_clock_mhz", 1.0),
-    "sw_power_cap": ("ns", "sw_power_cap_ns", 1.0),
-    "sw_thermal": ("ns", "sw_thermal_ns", 1.0),
-    "hw_thermal": ("ns", "hw_thermal_ns", 1.0),
-    "hw_power_brake": ("ns", "hw_power_brake_ns", 1.0),
-    "energy": ("J", "energy_mj", 1e-3),
-    "iterations": ("iterations", "iterations", 1.0),
+# Series -> unit, the column of Sensors, and what a whole number in it is divided by (0: it holds floats in that unit).
+SERIES: dict[str, tuple[str, str, int]] = {
+    "power": ("W", "power_w", 0),
+    "temperature": ("°C", "temperature_c", 0),
+    "memory_temperature": ("°C", "memory_temperature_c", 0),
+    "margin": ("K", "margin_k", 0),
+    "sm_clock": ("MHz", "sm_clock_mhz", 0),
+    "sw_power_cap": ("ns", "sw_power_cap_ns", 1),
+    "sw_thermal": ("ns", "sw_thermal_ns", 1),
+    "hw_thermal": ("ns", "hw_thermal_ns", 1),
+    "hw_power_brake": ("ns", "hw_power_brake_ns", 1),
+    "energy": ("J", "energy_mj", 1000),
+    "iterations": ("iterations", "iterations", 1),
 }
 
 
@@ -243,14 +243,10 @@ def _clock_needs(node: Node, gpu: int) -> tuple[float, float] | Unavailable:
 def _columns(sensors: Sensors, needs: tuple[float, float] | Unavailable) -> dict[str, Floats | Unavailable]:
     """Series -> values of one block of one GPU."""
     out: dict[str, Floats | Unavailable] = {}
-    for name, (_, column, factor) in SERIES.items():
+    for name, (_, column, divisor) in SERIES.items():
         values = getattr(sensors, column)
-        if isinstance(values, Unavailable):
-            out[name] = values
-        elif factor == 1.0:
-            out[name] = tuple(map(float, values))
-        else:
-            out[name] = tuple([round(value * factor, 3) for value in values])
+        whole = divisor and not isinstance(values, Unavailable)
+        out[name] = tuple([value / divisor for value in values]) if whole else values
     clock, power, reasons = sensors.sm_clock_mhz, sensors.power_w, sensors.event_reasons
     for needed in (needs, clock, power, reasons):
         if isinstance(needed, Unavailable):
@@ -259,7 +255,7 @@ def _columns(sensors: Sensors, needs: tuple[float, float] | Unavailable) -> dict
     assert not isinstance(needs, Unavailable) and not isinstance(clock, Unavailable)
     assert not isinstance(power, Unavailable) and not isinstance(reasons, Unavailable)
     low_clock, low_power = needs
-    if min(clock, default=low_clock) >= low_clock:  # nothing to explain
+    if min(clock, default=low_clock) >= low_clock or min(power, default=low_power) >= low_power:  # nothing to explain
         out["unexplained_clock"] = (0.0,) * len(clock)
         return out
     out["unexplained_clock"] = tuple(

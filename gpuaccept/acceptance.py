@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from dataclasses import replace as with_changes
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from gpuaccept import __version__, replay, series
 from gpuaccept.ambient import Ambient
 from gpuaccept.certificate import html, text
-from gpuaccept.data import Cohort, Environment, Event, Evidence, Judgement, LedgerPosition, Statement
+from gpuaccept.data import Cohort, Environment, Event, Evidence, Judgement, LedgerPosition, Profile, Statement
 from gpuaccept.device.open import DeviceSpec, check_spec, record_of
 from gpuaccept.errors import (
     EXIT_ACCEPTED,
@@ -34,7 +35,7 @@ from gpuaccept.record.node_key import node_key
 from gpuaccept.run.clock import Clock
 from gpuaccept.run.crew import Crew
 from gpuaccept.run.directory import prepare, withdraw
-from gpuaccept.run.journal import Again, Begin, End, Happened, Journal, fold
+from gpuaccept.run.journal import Again, Begin, End, Happened, Journal
 from gpuaccept.run.loading import LoadedCheck, declarations, load_checks
 from gpuaccept.run.measure import measure
 from gpuaccept.run.messages import Opened
@@ -106,7 +107,7 @@ def run_node(
         return _replay(request, Path(record), ambient)
     with _opened(request, ambient, observer, clock) as run:
         run.measure()
-    evidence, groups = fold(run.journal.entries)
+    evidence, groups = run.journal.fold()
     raw = series.encode(groups) if groups else b""
     accepted = _conclude(request, ambient, evidence, run.signing, raw, run.ended_as)
     return with_changes(accepted, notes=tuple(run.notes))
@@ -117,13 +118,36 @@ def judge_node(request: Request, ambient: Ambient | None = None) -> tuple[Eviden
     request = with_changes(request, force_busy=True)  # a neighbour is one of the faults to be judged
     with _opened(request, ambient or Ambient(), None, None) as run:
         run.measure()
-    evidence, _ = fold(run.journal.entries, summaries=False)
+    evidence, _ = run.journal.fold(summaries=False)
     return evidence, judge(evidence)
+
+
+@dataclass
+class _Known:
+    """What is known of a profile in this process: an evaluation asks the same of it for every node."""
+
+    fit_for: set[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = field(default_factory=set)
+    """Plan, `only`, `skip`, and the digests of all checks, that it was checked with."""
+    narrowed: dict[str, Profile] = field(default_factory=dict)
+    """By cohort; empty is none."""
+
+
+_known: WeakKeyDictionary[LoadedProfile, _Known] = WeakKeyDictionary()
 
 
 def check_request(request: Request, checks: dict[str, LoadedCheck]) -> None:
     """Everything that can be found wrong before the device is opened. Raises UsageError or ProfileError."""
     check_spec(request.spec)
+    asked = (request.plan, request.only, request.skip, tuple(one.sha256 for one in checks.values()))
+    known = _known.setdefault(request.profile, _Known()).fit_for
+    if asked not in known:
+        _check_profile(request, checks)
+        known.add(asked)
+    if request.key is not None:
+        keys.read(request.key)
+
+
+def _check_profile(request: Request, checks: dict[str, LoadedCheck]) -> None:
     problems = lint(request.profile, declarations(checks), {name: one.check.parameters for name, one in checks.items()})
     if problems:
         raise ProfileError(problems)
@@ -137,8 +161,6 @@ def check_request(request: Request, checks: dict[str, LoadedCheck]) -> None:
         raise UsageError(
             f"--plan {request.plan}: profile {profile.name} has no such plan", "it has: " + ", ".join(known)
         )
-    if request.key is not None:
-        keys.read(request.key)
 
 
 # --- measuring -------------------------------------------------------------------------------------------------
@@ -202,7 +224,7 @@ class _Run:
             started_at=self.ambient.utc(),
             origin_s=self.opened.now_s,
             simulated=self.opened.simulated,
-            profile=narrowed(request.profile.profile, cohort),
+            profile=_narrowed(request.profile, cohort),
             profile_layers=request.profile.layers,
             plan=plan,
             node=self.opened.facts,
@@ -224,6 +246,13 @@ class _Run:
     def _note(self, at_s: float, kind: str, text: str, subject: str = "node") -> None:
         self.notes.append(text)
         self.journal.append(Happened(event=Event(at_s=at_s, kind=kind, subject=subject, text=text)))
+
+
+def _narrowed(loaded: LoadedProfile, cohort: Cohort | None) -> Profile:
+    known, name = _known.setdefault(loaded, _Known()).narrowed, cohort.name if cohort else ""
+    if name not in known:
+        known[name] = narrowed(loaded.profile, cohort)
+    return known[name]
 
 
 @contextmanager

@@ -6,9 +6,10 @@ else of gpuaccept may be imported by a check; the device protocol (`gpuaccept.pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import TracebackType
 from typing import Literal
 
 import msgspec
@@ -141,16 +142,19 @@ class Check:
     series: tuple[tuple[str, str], ...] = ()
 
 
+@lru_cache(maxsize=4096)
 def gpu_subject(gpu: int) -> str:
     """`gpu/3`."""
     return f"gpu/{gpu}"
 
 
+@lru_cache(maxsize=4096)
 def link_subject(gpu: int, link: int) -> str:
     """`gpu/3/link/11`."""
     return f"gpu/{gpu}/link/{link}"
 
 
+@lru_cache(maxsize=4096)
 def pair_subject(gpu: int, peer: int) -> str:
     """`gpu/2>gpu/5`: gpu 2 acts (reads from, or writes to) gpu 5."""
     return f"gpu/{gpu}>gpu/{peer}"
@@ -198,12 +202,10 @@ class Visit:
                 f"check {self.check.name} measured {metric}, which it does not declare", "add it to CHECK.metrics"
             )
         name, counts = declared
-        for sample in samples:
-            if isinstance(sample, Unavailable):
-                self.failures.append(
-                    Failure(metric=name, subject=subject, call=sample.call, code=sample.code, reason=sample.reason)
-                )
-                return
+        if Unavailable in map(type, samples):
+            why = next(sample for sample in samples if isinstance(sample, Unavailable))
+            self.failures.append(Failure(metric=name, subject=subject, call=why.call, code=why.code, reason=why.reason))
+            return
         column = self._columns.get(name)
         if column is None:
             column = self._columns[name] = (self.clock(), {})
@@ -211,22 +213,20 @@ class Visit:
             raise GpuacceptError(
                 f"check {self.check.name} measured {metric} of {subject} twice in one visit", "give all samples at once"
             )
-        column[1][subject] = tuple([_encoded(counts, sample) for sample in samples])
+        known: tuple[int | float | str, ...] = samples  # type: ignore[assignment]
+        column[1][subject] = tuple(
+            [str(int(sample)) for sample in known]
+            if counts
+            else [sample if isinstance(sample, str) else float(sample) for sample in known]
+        )
 
     def series(self, block: SeriesBlock) -> None:
         """Hand over a block of series samples; names without the check's prefix, subjects as `gpu/3`."""
         self.on_series({(f"{self.check.name}.{name}", subject): data for (name, subject), data in block.items()})
 
-    @contextmanager
-    def part(self, subject: str, metric: str = "*") -> Iterator[None]:
+    def part(self, subject: str, metric: str = "*") -> Part:
         """What fails in this block is not measured for this subject (and metric); the check goes on with the next."""
-        try:
-            yield
-        except DeviceError as error:
-            name = f"{self.check.name}.*" if metric == "*" else self.full_name(metric)
-            self.failures.append(
-                Failure(metric=name, subject=subject, call=error.call, code=error.code, reason=str(error))
-            )
+        return Part(self, subject, metric)
 
     def columns(self) -> tuple[Column, ...]:
         """All that was measured in this visit, one column a metric."""
@@ -243,12 +243,30 @@ class Visit:
         )
 
 
+class Part:
+    """`Visit.part`: a DeviceError within it becomes a failure of what was to be measured there."""
+
+    __slots__ = ("_metric", "_subject", "_visit")
+
+    def __init__(self, visit: Visit, subject: str, metric: str) -> None:
+        self._visit, self._subject, self._metric = visit, subject, metric
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, DeviceError):
+            return False
+        visit, metric = self._visit, self._metric
+        name = f"{visit.check.name}.*" if metric == "*" else visit.full_name(metric)
+        visit.failures.append(
+            Failure(metric=name, subject=self._subject, call=error.call, code=error.code, reason=str(error))
+        )
+        return True
+
+
 def full_name(check: str, metric: Metric, state: str) -> str:
     """`check.metric`, with the state as suffix where the metric is by state."""
     return f"{check}.{metric.name}_{state}" if metric.by_state and state else f"{check}.{metric.name}"
-
-
-def _encoded(counts: bool, sample: Reading) -> Scalar:
-    if counts:
-        return str(int(sample))  # type: ignore[arg-type]
-    return sample if isinstance(sample, str) else float(sample)  # type: ignore[arg-type]

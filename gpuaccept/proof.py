@@ -145,7 +145,6 @@ def cells(profile: LoadedProfile, plan: str, checks: Mapping[str, LoadedCheck]) 
         if plan not in cohort.plans:
             continue
         device, planned = device_of(cohort), make_plan(profile.profile, cohort, plan, dict(checks))
-        decided = {limit.metric for limit in cohort.limits if limit.effect != "observe"}
         used = dict.fromkeys(step.check for step in planned.steps)
         measured = {metric for step in planned.steps for metric in step.metrics}
         silent |= {name: None for name in used if not checks[name].check.detects}
@@ -155,9 +154,18 @@ def cells(profile: LoadedProfile, plan: str, checks: Mapping[str, LoadedCheck]) 
             shown = claimed and ".".join(fault.detects) in measured
             if (shown or own) and can_have(device, fault):
                 tried.add(fault.name)
-                out.append(Cell(fault=fault, device=device, own=own, judged=".".join(fault.detects) in decided))
+                out.append(Cell(fault=fault, device=device, own=own, judged=decides(cohort, fault)))
     left = tuple(fault.name for fault in catalogue() if fault.name not in tried)
     return Trials(cells=tuple(out), not_in_plan=left, silent=tuple(silent))
+
+
+def decides(cohort: Cohort, fault: Fault) -> bool:
+    """Whether a limit that decides can show a fault: without one a run can't find it."""
+    metric = ".".join(fault.detects)
+    return any(
+        limit.metric == metric and limit.effect != "observe" and (not fault.limit or limit.equals is not None)
+        for limit in cohort.limits
+    )
 
 
 def is_own(check: LoadedCheck) -> bool:

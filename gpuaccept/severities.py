@@ -13,9 +13,8 @@ from math import exp
 from gpuaccept.data import Cohort, Limit
 from gpuaccept.device.open import DeviceSpec, model
 from gpuaccept.errors import UsageError
+from gpuaccept.judge import POWER, guard
 
-POWER_95 = 1.645
-"""One-sided 95 % point of the normal distribution: a loss this many sigma beyond a limit is seen with 95 % power."""
 RUN_S = 1830.0
 """Time between the first and the last reading of counters in the acceptance plan, s."""
 RAMP_S, RAMP_STEPS = 1800.0, 30
@@ -67,12 +66,11 @@ def _loss_percent(cohort: Cohort, metric: str) -> float:
     for limit in cohort.limits:
         if limit.metric != metric or limit.effect != "require" or facts.gpu is None or facts.visit is None:
             continue
-        seen = POWER_95 * facts.gpu.sigma_percent
+        seen = POWER * facts.gpu.sigma_percent
         if limit.max_deviation is not None:
             losses.append(limit.max_deviation.sigmas * facts.gpu.sigma_percent + seen)
         if limit.minimum is not None and facts.typical:
-            guard = cohort.coverage_factor * 1.253 * facts.visit.sigma_percent / cohort.visits**0.5
-            losses.append(100 * (1 - limit.minimum / facts.typical) + guard + seen)
+            losses.append(100 * (1 - limit.minimum / facts.typical + (guard(cohort, metric) or 0.0)) + seen)
     return min(losses)
 
 
@@ -82,8 +80,8 @@ def _resistance_factor(cohort: Cohort, device: str) -> float:
     assert margin is not None
     thermal, watts = physics.thermal, physics.power.limit_w * physics.power.capped_share
     # The sensor counts whole K; the inlet may be cool and the contact good on that day.
-    rise = thermal.maximum_c - margin + 1 - (thermal.inlet_c - POWER_95 * thermal.inlet_wander_k)
-    visit = 1 - POWER_95 * physics.noise.thermal_resistance.visit / 100
+    rise = thermal.maximum_c - margin + 1 - (thermal.inlet_c - POWER * thermal.inlet_wander_k)
+    visit = 1 - POWER * physics.noise.thermal_resistance.visit / 100
     kelvin_per_watt = sum(stage.resistance_k_per_kw for stage in thermal.stages) / 1000
     return float(rise / (watts * kelvin_per_watt * (1 + thermal.odd_module_percent / 100) * visit))
 
@@ -146,7 +144,7 @@ def _once_in_the_run(cohort: Cohort, device: str) -> float:
 def _slow_region(cohort: Cohort, device: str) -> float:
     minimum, noise = _limit(cohort, "region_slowest").minimum, model(DeviceSpec(device=device)).noise.hbm
     assert minimum is not None
-    return 100 - minimum + POWER_95 * noise.repeat
+    return 100 - minimum + POWER * noise.repeat
 
 
 def _flips(cohort: Cohort, device: str) -> float:

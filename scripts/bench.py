@@ -46,44 +46,9 @@ def line(what: str, value: str, bound: str, good: bool) -> None:
     print(f"{what:<58} {value:>12}   {bound:<22} {'ok' if good else 'OVER'}")
 
 
-def on_a_card() -> None:
-    """Figures that need a GPU: the check of memory bandwidth beside nvbandwidth, with card and driver; or why not."""
-    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    try:
-        card = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()[0]
-    except (OSError, subprocess.SubprocessError, IndexError):
-        print("on a card: not measured, this machine has no NVIDIA GPU with a driver")
-        return
-    print(f"on a card: {card}")
-    script = (
-        "from gpuaccept.device.nvidia import open_nvidia\n"
-        "node = open_nvidia((0,), lambda gpu, call: None)\n"
-        "got = [node.memory_sweep(0, 'copy', 4 << 30, 10, seed) for seed in range(1, 6)]\n"
-        "import statistics\n"
-        "print(statistics.median((t.bytes_read + t.bytes_written) / t.elapsed_ns for t in got))\n"
-        "node.close()\n"
-    )
-    done = subprocess.run([PYTHON, "-c", script], capture_output=True, text=True, check=False, timeout=300)
-    if done.returncode:
-        print(f"  memory copy: not measured: {done.stderr.strip().splitlines()[-1]}")
-        return
-    copy = float(done.stdout)
-    print(f"  memory copy {copy:.0f} GB/s (read + write)")
-    if shutil.which("nvbandwidth") is None:
-        print("  nvbandwidth is not in PATH: nothing to compare the copy with")
-        return
-    test = ["nvbandwidth", "-t", "device_local_copy"]
-    said = subprocess.run(test, capture_output=True, text=True, check=False, timeout=300).stdout
-    numbers = [float(word) for row in said.splitlines() if row.strip().startswith("0 ") for word in row.split()[1:2]]
-    if numbers:
-        ratio = copy / (2 * numbers[0])  # nvbandwidth counts a local copy once
-        line("  memory copy / nvbandwidth device_local_copy", f"{ratio:.3f}", "≥ 0.97", ratio >= 0.97)
-    else:
-        print("  nvbandwidth printed no figure for GPU 0")
-
-
 def main() -> None:
     """Measure and print all figures."""
+    import bench_card
     import bench_engine
     import msgspec
 
@@ -95,7 +60,7 @@ def main() -> None:
     from gpuaccept.record.envelope import open_record
 
     bench_engine.show()
-    on_a_card()
+    bench_card.show()
     base = process_s("-c", "import click")
     help_s = process_s(*RUN, "--help")
     line("gpuaccept --help / python -c 'import click'", f"{help_s / base:.2f}", "≤ 1.5", help_s <= 1.5 * base)

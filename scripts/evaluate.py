@@ -35,6 +35,9 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "evaluation", help="results and varied scenarios")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: as many as cores")
     parser.add_argument("--minutes", type=float, help="stop after so long; go on with the same command")
+    parser.add_argument(
+        "--only", action="append", choices=campaign.GROUPS, help="simulate these groups only; repeat it"
+    )
     for field in fields(campaign.Sizes):
         if field.name != "losses":
             option = "--" + field.name.replace("_", "-")
@@ -60,14 +63,16 @@ def main(given: list[str] | None = None) -> int:
         if sys.stderr.isatty() or done % 50 == 0 or done == all_:
             print(f"\r{done} of {all_}", end="" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
 
-    stop = asked.minutes * 60 if asked.minutes else None
+    if asked.only:
+        tasks = [task for task in tasks if task.group in asked.only]
+    stop = asked.minutes * 60 if asked.minutes is not None else None
+    program = results.program_digest()
     interrupted = False
     try:
-        results.evaluate(tasks, asked.work / "results.jsonl", asked.processes, stop, progress)
+        results.evaluate(tasks, asked.work / "results.jsonl", asked.processes, stop, progress, program)
     except KeyboardInterrupt:
         interrupted = True
-    program = results.program_digest()
-    wanted = {task.key for task in tasks}
+    wanted = {task.key for task in made.tasks}
     found = {key: one for key, one in results.read(asked.work / "results.jsonl", program).items() if key in wanted}
     fresh = max(0, counted[1] - counted[0] + 1)
     pace = f"{fresh / (time.monotonic() - began):.1f} in {asked.processes} processes, beside whatever else ran"
@@ -89,7 +94,7 @@ def main(given: list[str] | None = None) -> int:
             speed=speed,
         )
         asked.page.write_text(page.page(made, found, about), encoding="utf-8")
-        print(f"{len(found)} of {len(tasks)} trials; {asked.page}")
+        print(f"{len(found)} of {len(made.tasks)} trials; {asked.page}")
     return 130 if interrupted else 0
 
 

@@ -168,7 +168,8 @@ def _show_proof(
         expected = f"{fault.verdict}, {fault.cause}, {fault.action}"
         got = f"{shown.verdict}, {shown.cause}, {shown.action}" if shown.cause else shown.title
         if not (found or shown.cause or cell.judged):
-            got = f"nothing: no limit on {'.'.join(fault.detects)} decides"
+            kind = f" with `{fault.limit}`" if fault.limit else ""
+            got = f"nothing: no limit on {'.'.join(fault.detects)}{kind} decides"
         part = shown.part if shown.named else f"no: {shown.part or 'none'}"
         device = cell.device.removeprefix("mock:")
         table.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from gpuaccept.data import Action, Cause, Result
 
@@ -28,7 +29,8 @@ class Fault:
 
     `severity_key` is the key that grows with the severity, where there is one: larger is always worse. `detects` is
     the check and metric (with state) that shows it. `victim(values)` is the subject at fault: a GPU by its place on
-    the board, a link, a pair, or the node. `applies_to` are the models that can have it; empty for all.
+    the board, a link, a pair, or the node. `applies_to` are the models that can have it; empty for all. `limit` is the
+    kind of limit that shows it, where others on its metric can't: two parts that changed places are still different.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Fault:
     action: Action
     victim: Callable[[FaultValues], str]
     applies_to: tuple[str, ...] = ()
+    limit: Literal["", "equals"] = ""
     needs_workers: bool = False
     """Whether it stops or ends the process that measures: nothing to simulate without one."""
 

@@ -15,14 +15,23 @@ from gpuaccept.device.open import DeviceSpec, Fault, check_spec, faults, model, 
 from gpuaccept.errors import UsageError
 from gpuaccept.evaluation import variations
 from gpuaccept.evaluation.trials import Task, smallest_severity
+from gpuaccept.judge import POWER
 from gpuaccept.profile.load import load_profile
 
 PLANS = ("quick", "node", "acceptance")
 DAY_S = 86_400.0
 """From a test of a node to its re-test: long enough that nothing of the first remains but the node."""
-AT_LIMIT = 0.75
-"""Of the smallest severity seen with 95 % power (5 + 1.645 sigma), so that half of the nodes are rejected."""
+AT_LIMIT = 5 / (5 + POWER)
+"""Of the smallest severity seen with 95 % power (5 sigma and POWER more): half of the nodes are rejected there."""
+GROUPS = ("healthy", "fault", "onset", "sensitivity", "retest", "coverage", "variation")
+"""What can be simulated by itself."""
 SIGMAS = (0.5, 1.0, 2.0)
+ONSETS = (60.0, 150.0, 300.0, 450.0, 900.0, 1500.0)
+"""Moments at which faults that come in mid-run are tried, s after its start."""
+ONSET_KEY = "at_s"
+"""The key of a fault that says when it comes."""
+OTHER_SHAPES = ("t3", "normal", "correlated")
+"""Scatter of another shape than the profile declares, under which coverage is shown too."""
 MARGINAL = "hbm_bandwidth_low"
 """The fault whose re-test is the hardest: at the smallest severity that must be rejected, it is near the limit."""
 
@@ -49,14 +58,20 @@ class Sizes:
     """Nodes whose stated intervals are compared with the true values."""
     variation: int
     """Nodes for each variation."""
+    onset: int = 0
+    """Nodes for each fault that comes in mid-run, at each of `ONSETS`, in the plans acceptance and node."""
+    shape: int = 0
+    """As `coverage`, for each of `OTHER_SHAPES`."""
     scenario: int = 20
     """Nodes for each file of a directory of scenarios, in each plan."""
 
 
 FORMS = {
-    "tiny": Sizes(2, 1, 0, 0, 1, (3.0,), 1, 1, 0, 1),
-    "short": Sizes(250, 60, 1, 1, 4, (1.0, 1.5, 2.0, 3.0, 4.0), 16, 10, 1, 5),
-    "full": Sizes(40_000, 1_000, 20, 20, 200, (0.0, 0.5, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0), 10_000, 500, 1_000),
+    "tiny": Sizes(2, 1, 0, 0, 1, (3.0,), 1, 1, 0, 0, 0, 1),
+    "short": Sizes(250, 60, 1, 1, 4, (1.0, 1.5, 2.0, 3.0, 4.0), 16, 10, 1, 1, 2, 5),
+    "full": Sizes(
+        40_000, 1_000, 20, 20, 200, (0.0, 0.5, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0), 10_000, 500, 1_000, 20, 50
+    ),
 }
 """By name: the test's, the one whose results are published with each change, and that of the stated figures."""
 
@@ -97,6 +112,10 @@ def campaign(sizes: Sizes, profile: str, name: str, folder: Path) -> Campaign:
             text = f"{fault.name}:{fault.severity_key}={factor * (smallest or 0):.6f}"
             for plan in ("node", "acceptance"):
                 add(sizes.severity, group="fault", label=f"{factor} ×", plan=plan, faults=(text,))
+        for onset in ONSETS if ONSET_KEY in fault.defaults else ():
+            text = f"{fault.name}:{ONSET_KEY}={onset:g}"
+            for plan in ("node", "acceptance"):
+                add(sizes.onset, group="onset", label=f"{onset:g}", plan=plan, faults=(text,))
     for sigma in SIGMAS:
         scaled = variations.write_scaled(name, sigma, folder)
         for loss in sizes.losses:
@@ -119,6 +138,8 @@ def campaign(sizes: Sizes, profile: str, name: str, folder: Path) -> Campaign:
             add(sizes.retest, group="retest", label=label, start_s=start_s, faults=(text,))
     twin = variations.write_twin(name, folder)
     add(sizes.coverage, group="coverage", twin=twin)
+    for label, shaped in variations.write_shapes(name, OTHER_SHAPES, folder).items():
+        add(sizes.shape, group="coverage", label=label, device=shaped, of=_digest(shaped), twin=twin)
     made, refused = variations.write_variations(name, scenario_file(name), folder) if sizes.variation else ([], [])
     for one in made:
         add(sizes.variation, group="variation", label=one.label, device=one.device, of=_digest(one.device))
@@ -184,7 +205,7 @@ def with_seed(task: Task, plan: str, seed: int) -> Task:
 
 
 def _kind(task: Task) -> tuple[str, str, str]:
-    return task.group, task.plan, task.label if task.group in ("fault", "retest") else ""
+    return task.group, task.plan, task.label if task.group in ("fault", "retest", "coverage") else ""
 
 
 def _changed(task: Task, **changes: object) -> Task:

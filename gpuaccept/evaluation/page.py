@@ -9,7 +9,7 @@ from gpuaccept import __version__
 from gpuaccept.device.open import faults as known_faults
 from gpuaccept.evaluation import sections
 from gpuaccept.evaluation.campaign import Campaign, can_have
-from gpuaccept.evaluation.rates import Rate, needed, upper95
+from gpuaccept.evaluation.rates import needed, upper95
 from gpuaccept.evaluation.sections import Done, pick, rate
 from gpuaccept.evaluation.trials import Result
 
@@ -68,6 +68,16 @@ def page(campaign: Campaign, results: Mapping[str, Result], about: About) -> str
         "catalogue states was given, in the plans `node` and `acceptance`; worst first. In simulation.",
         "",
         *sections.misses(done),
+        "## Faults that come in mid-run",
+        "",
+        "No physics says when a GPU falls off the bus, a driver call hangs, a process dies or a clock locks. By the",
+        "moment at which it comes: found, and the right part named. In simulation. The tables above have the moments",
+        "of the catalogue, 400 s for most.",
+        "",
+        *sections.onsets(done, dict(about.minutes)),
+        "## What the plan node can't see, by design",
+        "",
+        *sections.blind(dict(about.minutes)),
         "## Sensitivity: loss of one GPU's memory bandwidth",
         "",
         "How often memory bandwidth of the right GPU did not pass, plan `node`, in simulation. Both the profile's",
@@ -79,14 +89,17 @@ def page(campaign: Campaign, results: Mapping[str, Result], about: About) -> str
         "",
         "The same node on another day (plan `acceptance`, in simulation): its parts are drawn by the seed, the scatter",
         "of visits and repeats, the inlet and all counters by time as well. *Near its limit*: one GPU's memory",
-        "bandwidth at the smallest loss that must be rejected; *at its limit*: at 0.75 of it, where the limit itself",
-        "lies and any rule must waver.",
+        "bandwidth at the smallest loss that must be rejected; *at its limit*: at 0.75 of it (5 of 6.645 σ), where the",
+        "limit itself lies and any rule must waver.",
         "",
         *sections.retests(done),
         "## Coverage of the stated 95 % intervals",
         "",
-        "Whether the interval that the certificate states holds the true value, which a twin of the node without",
-        "scatter of visits and repeats shows. In simulation; figures of one node share its temperature.",
+        "Whether the 95 % interval of a figure ([decision rule](../explanation/decision.md), section 5) holds the true",
+        "value, which a twin of the node shows: the same parts, no scatter of visits and repeats, timers that are",
+        "right. In simulation; figures of one node share its temperature and timers. The interval rests on the shape",
+        "of scatter that the profile declares; other shapes show what that is worth. Sums over all pairs of a GPU",
+        "(`all_to_one` and the like) scatter less than the pairs whose sigma is declared for them: too wide.",
         "",
         *sections.coverage(done),
         "## Variations",
@@ -109,12 +122,15 @@ def page(campaign: Campaign, results: Mapping[str, Result], about: About) -> str
         "```sh",
         "make evaluate                                    # the short form, and this page",
         "make evaluate EVALUATE='--form full'             # 40,000 good nodes and all the rest",
+        "make evaluate EVALUATE='--form full --only healthy --only fault'   # these first; the page is of all there is",
+        "make evaluate EVALUATE='--only variation --variation 1000'         # so many nodes for each variation",
+        "make evaluate EVALUATE='--form full --minutes 0'                   # the page alone, of what was made",
         "make evaluate EVALUATE='--scenarios my-faults/'  # scenario files of your own: prints, writes no page",
         "```",
         "",
         "It uses as many processes as there are cores. Each result is a line in `build/evaluation/results.jsonl` as",
-        "soon as it is there; the same command again goes on from it, unless the program, its checks or profiles",
-        "changed.",
+        "soon as it is there. Stop it with Ctrl-C or `--minutes`: the page is of what there is, and the same command",
+        "again goes on from it, unless the program, its checks or profiles changed.",
     ]
     return "\n".join([*out, ""])
 
@@ -140,9 +156,8 @@ def figures(done: Sequence[Done], about: About) -> list[str]:
         flips = sum(sections.flipped(a, b) for a, b in mine_)
         shown = f"{flips} of {len(mine_)}; at most {100 * upper95(flips, len(mine_)):.3g} %" if mine_ else "none tried"
         rows.append([f"accepted ↔ rejected on re-test, {label}", "at most 0.01 %", shown])
-    by_metric = sections.covered(done).values()
-    total = Rate(sum(one.successes for one in by_metric), sum(one.trials for one in by_metric))
-    rows.append(["stated 95 % intervals that hold the true value", "95 ± 1 %", str(total)])
+    held = str(sections.total(sections.covered(done)))
+    rows.append(["stated 95 % intervals that hold the true value", "95 ± 1 %", held])
     rows.append(["simulated nodes a second, two cores", "at least 20", about.speed or "not timed"])
     return sections.table(["figure (in simulation)", "wanted", "reached: n, rate, 95 % interval or bound"], rows)
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from gpuaccept.device.open import faults as known_faults
-from gpuaccept.evaluation.campaign import PLANS, SIGMAS
+from gpuaccept.evaluation.campaign import ONSETS, OTHER_SHAPES, PLANS, SIGMAS
 from gpuaccept.evaluation.rates import Rate, upper95
-from gpuaccept.evaluation.trials import Result, Task, parsed
+from gpuaccept.evaluation.trials import Result, Task
+
+SHAPES = {
+    "t3": "heavier tails: Student t with 3 degrees of freedom",
+    "normal": "no tails: normal",
+    "correlated": "repeats of a visit correlated by 0.8",
+}
+"""What each of `OTHER_SHAPES` is, in words."""
 
 
 class Done(NamedTuple):
@@ -26,7 +34,7 @@ class Done(NamedTuple):
     @property
     def fault(self) -> str:
         """Name of the task's fault."""
-        return parsed(self.task.faults[0])[0] if self.task.faults else ""
+        return self.task.faults[0].partition(":")[0] if self.task.faults else ""
 
 
 def pick(done: Iterable[Done], group: str, **wanted: object) -> list[Done]:
@@ -137,6 +145,57 @@ def misses(done: Sequence[Done]) -> list[str]:
     return table(heads, [cells for _, cells in sorted(rows)])
 
 
+def onsets(done: Sequence[Done], minutes: dict[str, float]) -> list[str]:
+    """Faults that come in mid-run: found and the right part named, by the moment at which they come."""
+    every = pick(done, "onset")
+    plans = [plan for plan in ("node", "acceptance") if plan in minutes]
+    rows = []
+    for onset in ONSETS:
+        at = [one for one in every if float(one.task.label) == onset]
+        if at:
+            each = [[one for one in at if one.task.plan == plan] for plan in plans]
+            lost = sorted({f"`{one.fault}`" for one in at if one.task.plan == "node" and not one.found})
+            named = [str(rate(mine, lambda one: one.found and one.result.named)) for mine in each]
+            rows.append([f"{onset:g} s", *named, ", ".join(lost) or "–"])
+    return table(["comes after", *(f"{plan}, {minutes[plan]:.1f} min" for plan in plans), "not found in node"], rows)
+
+
+RARE = {
+    "nvlink_recoveries_creeping": "recoveries of a link",
+    "nvlink_errors": "errors of a link",
+    "sm_silent_corruption_intermittent": "wrong results under load",
+    "pcie_replays": "replays",
+}
+"""Faults that show by events that come so many times an hour."""
+
+
+def blind(minutes: dict[str, float]) -> list[str]:
+    """What a plan of minutes misses: rare events, by their rate and the plan's length."""
+    if "node" not in minutes:
+        return []
+    hours = minutes["node"] / 60
+    rows = []
+    for fault in known_faults():
+        if fault.name in RARE:
+            rate_ = float(fault.defaults["per_hour"])
+            missed = 100 * math.exp(-rate_ * hours)
+            shown = f"{missed:.2g} %" if missed >= 0.01 else "less than 0.01 %"
+            rows.append([f"`{fault.name}`", f"{rate_:g} {RARE[fault.name]}", f"{rate_ * hours:.3g}", shown])
+    seen = 3 / hours
+    return [
+        f"- **Rare events.** {minutes['node']:.1f} minutes without one leave {seen:.0f} an hour possible (3/t, 95 %).",
+        "  The simulator lets events come evenly, so what comes once in the plan is seen; where they come at random,",
+        "  as real ones do, a share of nodes shows none (Poisson), also of those that are counted as found above:",
+        "",
+        *table(["fault, default", "an hour", "in the plan, at most", "nodes that show none"], rows),
+        "- **What begins later** than the plan lasts, and what needs more than minutes of heat to begin.",
+        "- **Slow warming** it sees as not shown to be safe (`margin_bound`), not as a failure: the longer soak of the",
+        "  plan `acceptance` tells which.",
+        "- **Severities near the limits of the plan `acceptance`** where these count events over half an hour (1.2 ×).",
+        "",
+    ]
+
+
 def sensitivity(done: Sequence[Done]) -> list[str]:
     """Loss against power, at each sigma."""
     losses = sorted({float(one.task.label) for one in pick(done, "sensitivity")})
@@ -178,10 +237,10 @@ def flipped(one: Done, other: Done) -> bool:
     return {one.result.decision, other.result.decision} == {"accepted", "rejected"}
 
 
-def covered(done: Sequence[Done]) -> dict[str, Rate]:
-    """Metric -> stated 95 % intervals that hold the true value."""
+def covered(done: Sequence[Done], shape: str = "") -> dict[str, Rate]:
+    """Metric -> stated 95 % intervals that hold the true value, where copies scatter in this shape."""
     inside, all_ = Counter[str](), Counter[str]()
-    for one in pick(done, "coverage"):
+    for one in pick(done, "coverage", label=shape):
         for metric, (held, number) in one.result.covered.items():
             inside[metric] += held
             all_[metric] += number
@@ -192,9 +251,19 @@ def coverage(done: Sequence[Done]) -> list[str]:
     """Of each metric, farthest from 95 % first."""
     by_metric = covered(done)
     rows = sorted(by_metric.items(), key=lambda item: (-abs(item[1].share - 0.95), item[0]))
-    total = Rate(sum(one.successes for one in by_metric.values()), sum(one.trials for one in by_metric.values()))
-    every = [["**all**", str(total)]] if rows else []
-    return table(["metric", "intervals that hold the true value"], every + [[f"`{m}`", str(r)] for m, r in rows])
+    shapes = [["as the profile declares it", str(total(by_metric))]] if rows else []
+    shapes += [[SHAPES[shape], str(total(of))] for shape in OTHER_SHAPES if (of := covered(done, shape))]
+    return [
+        *table(["scatter of the simulated figures", "intervals that hold the true value, all metrics"], shapes),
+        *table(
+            ["metric, scatter as declared", "intervals that hold the true value"], [[f"`{m}`", str(r)] for m, r in rows]
+        ),
+    ]
+
+
+def total(by_metric: dict[str, Rate]) -> Rate:
+    """Of all metrics together."""
+    return Rate(sum(one.successes for one in by_metric.values()), sum(one.trials for one in by_metric.values()))
 
 
 def varied(done: Sequence[Done]) -> list[str]:

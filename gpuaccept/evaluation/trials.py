@@ -11,7 +11,7 @@ import msgspec
 from gpuaccept.acceptance import Request, judge_node
 from gpuaccept.ambient import Fixed
 from gpuaccept.data import Cohort, Evidence, Finding, Judgement
-from gpuaccept.device.open import DeviceSpec, Fault, model
+from gpuaccept.device.open import DeviceSpec, Fault, given, model
 from gpuaccept.device.open import faults as known_faults
 from gpuaccept.errors import GpuacceptError
 from gpuaccept.judge import estimates
@@ -117,9 +117,7 @@ def _perform(task: Task) -> Result:
     found, fault = trial.leading, None
     values: dict[str, float | int | str] = {}
     if len(task.faults) == 1:
-        name, values = parsed(task.faults[0])
-        fault = next(one for one in known_faults() if one.name == name)
-        values = {**fault.defaults, **values}
+        ((fault, values),) = given(DeviceSpec(device=task.device, faults=task.faults))
     covered = {}
     if task.twin:
         truth = run(profile, task.twin, task.seed, task.faults, task.plan, task.start_s)
@@ -156,19 +154,6 @@ def coverage(measured: Evidence, true: Evidence) -> dict[str, tuple[int, int]]:
         if pairs:
             out[metric] = (sum(low <= float(value) <= high for (low, high), value in pairs), len(pairs))
     return out
-
-
-def parsed(text: str) -> tuple[str, dict[str, float | int | str]]:
-    """Name and given values of `NAME[:key=value,...]`, which the device has already accepted."""
-    name, _, rest = text.partition(":")
-    values: dict[str, float | int | str] = {}
-    for pair in rest.split(",") if rest else ():
-        key, _, given = pair.partition("=")
-        try:
-            values[key] = int(given) if re.fullmatch(r"-?\d+", given) else float(given)
-        except ValueError:
-            values[key] = given
-    return name, values
 
 
 def smallest_severity(fault: Fault, cohort: Cohort, device: str) -> float | None:

@@ -106,6 +106,16 @@ def write_twin(name: str, folder: Path) -> str:
     return _written(folder, "twin", overlay(name, changes))
 
 
+def write_shapes(name: str, shapes: tuple[str, ...], folder: Path) -> dict[str, str]:
+    """Devices whose copies scatter by repeat and visit in another shape: other tails, or repeats that hang together."""
+    out = {}
+    for shape in shapes:
+        key, value = ("correlation", SHARED) if shape == "correlated" else ("tails", shape)
+        changes: dict[str, Any] = {f"noise.{what}.{key}": value for what in COPIES}
+        out[shape] = _written(folder, f"shape {shape}", overlay(name, changes))
+    return out
+
+
 def overlay(name: str, changes: dict[str, Any]) -> str:
     """A model that extends another by these dotted paths, as YAML."""
     tree: dict[str, Any] = {}

@@ -10,12 +10,12 @@ from gpuaccept.judge.estimate import Estimate
 from gpuaccept.judge.measured import Samples
 from gpuaccept.judge.parts import part
 from gpuaccept.judge.readings import Unjudgeable, change, shown
-from gpuaccept.judge.risk import Risk, risk
+from gpuaccept.judge.risk import POWER, Risk, guard, risk
 from gpuaccept.judge.rule import Tables, judge_limits, tables
 from gpuaccept.judge.scope import Scope, check_of, cohort_of, scope
 from gpuaccept.judge.wording import requirement
 
-__all__ = ["Estimate", "Risk", "estimates", "judge", "look", "part", "requirement", "risk"]
+__all__ = ["POWER", "Estimate", "Risk", "estimates", "guard", "judge", "look", "part", "requirement", "risk"]
 
 _LOOK_AGAIN = ("guard", "scatter", "fresh look")
 

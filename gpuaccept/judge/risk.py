@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gpuaccept.data import Cohort, Limit
+from gpuaccept.data import Cohort, Limit, MetricFacts, Sigma
 from gpuaccept.judge.estimate import guard_of, relative_uncertainty
 
 POWER = 1.6448536269514722
-"""One-sided 95 % point of the normal distribution."""
+"""One-sided 95 % point of the normal distribution: a loss this many sigma beyond a limit is seen with 95 % power."""
 REACH = 8.0
 """Integrals run this many standard deviations to each side of the middle: 1e-15 is left out."""
 STEPS = 200
@@ -39,8 +39,7 @@ def risk(limit: Limit, cohort: Cohort) -> Risk | None:
     facts = cohort.metrics.get(limit.metric)
     if facts is None or facts.visit is None or facts.gpu is None:
         return None
-    u = relative_uncertainty(facts, facts.visit, cohort.visits)
-    guard = guard_of(u, facts.visit.degrees_of_freedom, cohort.coverage_factor)
+    u, width = _uncertainty(cohort, facts, facts.visit)
     spread = facts.gpu.sigma_percent / 100
     if limit.max_deviation is not None:
         allowed = limit.max_deviation.sigmas * spread
@@ -52,8 +51,22 @@ def risk(limit: Limit, cohort: Cohort) -> Risk | None:
     distance = abs(1 - bound / facts.typical)
     if (bound > facts.typical) is (limit.minimum is not None):
         distance = -distance
-    accept, reject = _global_risks(distance, guard, spread, u)
-    return Risk(100 * u, 100 * (distance - guard + POWER * u), accept, reject)
+    accept, reject = _global_risks(distance, width, spread, u)
+    return Risk(100 * u, 100 * (distance - width + POWER * u), accept, reject)
+
+
+def guard(cohort: Cohort, metric: str) -> float | None:
+    """Half the guard band of a figure after one look, as a fraction of it; None without a pooled sigma."""
+    facts = cohort.metrics.get(metric)
+    if facts is None or facts.visit is None:
+        return None
+    return _uncertainty(cohort, facts, facts.visit)[1]
+
+
+def _uncertainty(cohort: Cohort, facts: MetricFacts, visit: Sigma) -> tuple[float, float]:
+    """Standard and expanded uncertainty after one look, as fractions of the figure."""
+    u = relative_uncertainty(facts, visit, cohort.visits)
+    return u, guard_of(u, visit.degrees_of_freedom, cohort.coverage_factor)
 
 
 def _global_risks(distance: float, guard: float, spread: float, u: float) -> tuple[float, float]:

@@ -16,10 +16,11 @@ from gpuaccept.reading.yaml import Place
 __all__ = ["LoadedProfile", "load_profile", "names"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedProfile:
     """A resolved profile, the files it was resolved from (base first), and where each of its values was written.
 
+    Each is itself alone, so what was found out about one can be kept by it.
     `places` maps a path such as `cohorts[0].limits[3].minimum` to its place. A path that is missing is a default.
     """
 

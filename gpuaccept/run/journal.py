@@ -7,8 +7,11 @@ import hashlib
 import os
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -100,6 +103,13 @@ AnyEntry = Begin | Measured | Samples | Again | Happened | More | End
 _decoder = msgspec.json.Decoder(AnyEntry)
 
 
+class Joined(NamedTuple):
+    """The series of a journal: blocks joined, and what is derived from them."""
+
+    groups: tuple[SeriesGroup, ...]
+    columns: tuple[Column, ...]
+
+
 class Journal:
     """Appends entries, to a file where a path is given, and keeps them for the fold.
 
@@ -111,6 +121,8 @@ class Journal:
         self._path = path
         self._waiting: list[bytes] = []
         self._flushed = time.monotonic()
+        self._joined = (-1, Joined((), ()))
+        """How many entries it was joined from."""
         self._fd = -1
         if path is not None:
             try:
@@ -140,6 +152,14 @@ class Journal:
             self._waiting.append(_line(entry))
             if time.monotonic() - self._flushed >= FLUSH_S:
                 self._flush()
+
+    def fold(self, summaries: bool = True) -> tuple[Evidence, tuple[SeriesGroup, ...]]:
+        """`fold` over its entries. Series are joined anew only where samples have come meanwhile."""
+        count, joined = self._joined
+        if count < 0 or any(isinstance(entry, Samples | Again) for entry in self.entries[count:]):
+            joined = join(self.entries)
+        self._joined = (len(self.entries), joined)
+        return _folded(self.entries, joined, summaries)
 
     def close(self) -> None:
         """Write what waits, and close."""
@@ -191,23 +211,23 @@ def fold(entries: Iterable[AnyEntry], summaries: bool = True) -> tuple[Evidence,
     Without `summaries` the evidence lacks what only a record and its page need of the series; it judges alike.
     Raises GpuacceptError where the first entry is missing.
     """
+    entries = tuple(entries)
+    return _folded(entries, join(entries), summaries)
+
+
+def _folded(entries: Sequence[AnyEntry], joined: Joined, summaries: bool) -> tuple[Evidence, tuple[SeriesGroup, ...]]:
     begin: Begin | None = None
     end: End | None = None
     plan: Plan | None = None
     steps: list[StepRun] = []
     columns: list[Column] = []
     events: list[Event] = []
-    blocks: list[Samples] = []
     for entry in entries:
         if isinstance(entry, Begin):
             begin, plan = entry, entry.plan
         elif isinstance(entry, Measured):
             steps.append(entry.step)
             columns += entry.columns
-        elif isinstance(entry, Samples):
-            blocks.append(entry)
-        elif isinstance(entry, Again):
-            blocks = [block for block in blocks if block.step != entry.step]
         elif isinstance(entry, Happened):
             events.append(entry.event)
         elif isinstance(entry, More) and plan is not None:
@@ -216,8 +236,7 @@ def fold(entries: Iterable[AnyEntry], summaries: bool = True) -> tuple[Evidence,
             end = entry
     if begin is None or plan is None:
         raise GpuacceptError("the journal has no first entry", "nothing was measured: run again")
-    groups = gather(blocks, {name: unit for check in begin.checks for name, unit in check.series.items()})
-    declared = [metric for check in begin.checks for metric in check.metrics]
+    groups = joined.groups
     raw = series.encode(groups) if groups and summaries else b""
     evidence = Evidence(
         run_id=begin.run_id,
@@ -233,12 +252,33 @@ def fold(entries: Iterable[AnyEntry], summaries: bool = True) -> tuple[Evidence,
         environment=begin.environment,
         checks=begin.checks,
         steps=tuple(steps),
-        columns=(*columns, *derived_columns(groups, declared)),
-        series=series.summarise(groups, declared) if summaries else (),
+        columns=(*columns, *joined.columns),
+        series=series.summarise(groups, _declared(begin)) if summaries else (),
         series_sha256=hashlib.sha256(raw).hexdigest() if raw else "",
         events=tuple(events),
     )
     return evidence, groups
+
+
+def join(entries: Iterable[AnyEntry]) -> Joined:
+    """All blocks of samples that count, as series, with the metrics that are derived from them."""
+    begin: Begin | None = None
+    blocks: list[Samples] = []
+    for entry in entries:
+        if isinstance(entry, Begin):
+            begin = entry
+        elif isinstance(entry, Samples):
+            blocks.append(entry)
+        elif isinstance(entry, Again):
+            blocks = [block for block in blocks if block.step != entry.step]
+    if begin is None or not blocks:
+        return Joined((), ())
+    groups = gather(blocks, {name: unit for check in begin.checks for name, unit in check.series.items()})
+    return Joined(groups, tuple(derived_columns(groups, _declared(begin))))
+
+
+def _declared(begin: Begin) -> list[MetricDeclaration]:
+    return [metric for check in begin.checks for metric in check.metrics]
 
 
 def gather(blocks: Iterable[Samples], units: dict[str, str]) -> tuple[SeriesGroup, ...]:
@@ -246,32 +286,34 @@ def gather(blocks: Iterable[Samples], units: dict[str, str]) -> tuple[SeriesGrou
 
     A series that lacks samples which its subject's others have stays in the journal alone: it has no time base.
     """
-    times: dict[str, list[float]] = {}
-    values: dict[str, dict[str, list[float]]] = {}
-    segments: dict[str, list[int]] = {}
+    times: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+    values: dict[str, dict[str, list[tuple[float, ...]]]] = defaultdict(lambda: defaultdict(list))
+    segments: dict[str, list[int]] = defaultdict(list)
+    count: dict[str, int] = defaultdict(int)
     last_step: dict[str, int] = {}
     for entry in blocks:
         seen: dict[str, tuple[float, ...]] = {}
         for name, subject, at, samples in entry.blocks:
             seen[subject] = at
-            values.setdefault(subject, {}).setdefault(name, []).extend(samples)
+            values[subject][name].append(samples)
         for subject, at in seen.items():
-            mine = times.setdefault(subject, [])
             if last_step.get(subject) != entry.step:
-                segments.setdefault(subject, []).append(len(mine))
+                segments[subject].append(count[subject])
                 last_step[subject] = entry.step
-            mine.extend(at)
+            times[subject].append(at)
+            count[subject] += len(at)
     out = []
-    for subject, base in sorted(times.items(), key=lambda item: _order(item[0])):
-        whole = {name: samples for name, samples in values[subject].items() if len(samples) == len(base)}
+    for subject in sorted(times, key=_order):
+        joined = {name: tuple(chain.from_iterable(parts)) for name, parts in values[subject].items()}
+        whole = {name: samples for name, samples in joined.items() if len(samples) == count[subject]}
         out.append(
             SeriesGroup(
                 subject=subject,
                 names=tuple(whole),
                 units=tuple(units.get(name, "") for name in whole),
                 segments=tuple(segments[subject]),
-                at_s=tuple(base),
-                values=tuple(map(tuple, whole.values())),
+                at_s=tuple(chain.from_iterable(times[subject])),
+                values=tuple(whole.values()),
             )
         )
     return tuple(out)

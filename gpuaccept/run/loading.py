@@ -7,6 +7,7 @@ import importlib
 import sys
 import types
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from gpuaccept.bundled import bundled
@@ -70,7 +71,9 @@ def _folder(folder: Path) -> list[LoadedCheck]:
     return [_file(package, path) for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")]
 
 
+@cache
 def _file(package: str, path: Path) -> LoadedCheck:
+    """Once in a process, as modules are: the digest is of what runs, also where the file is changed meanwhile."""
     try:
         module = importlib.import_module(f"{package}.{path.stem}")
     except (Exception, SystemExit) as error:  # any exception of a site's own file must be named with that file

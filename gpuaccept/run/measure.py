@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from gpuaccept.data import Cohort
 from gpuaccept.judge import judge, look
-from gpuaccept.run.journal import More, fold
+from gpuaccept.run.journal import More
 from gpuaccept.run.plan import further_steps
 from gpuaccept.run.session import Session
 
 
 def measure(session: Session, cohort: Cohort | None) -> None:
     """Measure what the journal's plan still lacks; every step ends up in the journal."""
-    evidence, _ = fold(session.journal.entries, summaries=False)
+    evidence, _ = session.journal.fold(summaries=False)
     session.run(evidence.plan.steps[session.number :])
     if cohort is not None:
         _look_again(
@@ -24,7 +24,7 @@ def _look_again(session: Session, looks: int, visits: int, first: int) -> None:
     for number in range(first, looks + 1):
         if session.ended:
             return
-        evidence, _ = fold(session.journal.entries, summaries=False)
+        evidence, _ = session.journal.fold(summaries=False)
         again = look(evidence, judge(evidence))
         steps = further_steps(evidence.plan, again, number, visits)
         if not steps:

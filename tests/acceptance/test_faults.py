@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from gpuaccept.device.open import DeviceSpec, Fault, check_spec, faults
+from gpuaccept.device.open import DeviceSpec, Fault, check_spec, faults, given
 from gpuaccept.errors import UsageError
 from gpuaccept.evaluation import names_the_part, run, smallest_severity
 from gpuaccept.profile.load import load_profile
@@ -57,11 +57,12 @@ def test_a_fault_is_found_and_its_part_named(device: str, fault: Fault) -> None:
     assert trial.judgement.decision != "accepted"
     assert found is not None
     assert (found.result, found.cause, found.action) == (fault.verdict, fault.cause, fault.action)
-    assert names_the_part(fault, found, device, dict(fault.defaults))
+    ((_, values),) = given(DeviceSpec(device=device, faults=(fault.name,)))
+    assert names_the_part(fault, found, device, values)
     if device == "mock:hgx-b200":
-        parts = len(set(re.findall(r"gpu/\d+", fault.victim(fault.defaults)))) or 1
+        parts = len(set(re.findall(r"gpu/\d+", fault.victim(values)))) or 1
         assert len(trial.judgement.findings) in (1, parts), [finding.title for finding in trial.judgement.findings]
-        assert all(names_the_part(fault, one, device, dict(fault.defaults)) for one in trial.judgement.findings)
+        assert all(names_the_part(fault, one, device, values) for one in trial.judgement.findings)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

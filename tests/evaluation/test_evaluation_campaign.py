@@ -139,7 +139,7 @@ def test_what_was_missed_stands_on_the_page_worst_first(tmp_path: Path) -> None:
         outcomes[task.key] = Result(
             key=task.key, decision="accepted" if lost else "rejected", named=not wrong, expected=True, subject="gpu/7"
         )
-    part = page(made, outcomes, ABOUT).split("## Not found")[1].split("## Sensitivity")[0]
+    part = page(made, outcomes, ABOUT).split("## Not found")[1].split("## Faults that come")[0]
     rows = [line for line in part.splitlines() if line.startswith("| `")]
 
     assert [re.findall(r"`(\w+)`", row)[0] for row in rows] == ["gpu_missing"] * 2 + ["ecc_off"] * 2
@@ -162,3 +162,56 @@ def test_a_directory_of_scenarios_runs_whoever_wrote_them(tmp_path: Path) -> Non
 def test_a_directory_without_scenarios_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no \.yaml file"):
         campaign.scenarios(FORMS["tiny"], tmp_path)
+
+
+def test_faults_that_come_in_mid_run_are_tried_at_other_moments_too(tmp_path: Path) -> None:
+    sizes = Sizes(0, 0, 0, 0, 0, (), 0, 0, 0, onset=1)
+    made = [task for task in campaign.campaign(sizes, PROFILE, MODEL, tmp_path).tasks if task.group == "onset"]
+    results_ = {
+        task.key: Result(key=task.key, decision="accepted" if float(task.label) > 460 else "rejected", named=True)
+        for task in made
+    }
+    about = About(PROFILE, "0" * 64, MODEL, "x", {"node": 7.5, "acceptance": 32.0}, "tiny")
+    text = page(campaign.Campaign(tuple(made)), results_, about)
+    part = text.split("## Faults that come in mid-run")[1].split("## What the plan")[0]
+
+    assert {task.plan for task in made} == {"node", "acceptance"}
+    assert all(f"at_s={task.label}" in task.faults[0] for task in made)
+    assert re.search(r"\| 300 s \| (\d+) of \1: 100 %", part)
+    assert re.search(r"\| 900 s \| 0 of \d+: 0 %.*`xid_79_in_soak`", part)
+
+
+def test_what_comes_rarely_is_said_to_be_missed(tmp_path: Path) -> None:
+    about = About(PROFILE, "0" * 64, MODEL, "x", {"node": 7.5}, "tiny")
+    text = page(campaign.Campaign(()), {}, about)
+
+    # 8.6 an hour: 1.075 in 7.5 minutes, none in exp(-1.075) = 34 % of nodes
+    assert "| `nvlink_recoveries_creeping` | 8.6 recoveries of a link | 1.07 | 34 % |" in text
+
+
+def test_intervals_of_other_shapes_of_scatter_stand_apart(tmp_path: Path) -> None:
+    sizes = Sizes(0, 0, 0, 0, 0, (), 0, 1, 0, shape=1)
+    made = [task for task in campaign.campaign(sizes, PROFILE, MODEL, tmp_path).tasks if task.group == "coverage"]
+    found = {task.key: Result(key=task.key, covered={"a.b": (95 if not task.label else 90, 100)}) for task in made}
+    text = page(campaign.Campaign(tuple(made)), found, ABOUT)
+
+    assert [task.label for task in made] == ["", *campaign.OTHER_SHAPES]
+    assert "| stated 95 % intervals that hold the true value | 95 ± 1 % | 95 of 100: 95 %" in text
+    assert re.search(r"\| no tails: normal \| 90 of 100: 90 %", text)
+
+
+def test_one_group_alone_can_be_simulated(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/evaluate.py", "--form", "tiny", "--only", "healthy", "--healthy", "0",
+         "--processes", "1", "--work", tmp_path / "work", "--page", tmp_path / "page.md"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    kept = (tmp_path / "work" / "results.jsonl").read_text().splitlines()
+    assert [_group(line) for line in kept] == ["healthy"]
+    assert "| node | 1 | 0 of 1" in (tmp_path / "page.md").read_text()
+
+
+def _group(line: str) -> str:
+    found = re.search(r'\\"group\\":\\"(\w+)\\"', line)
+    return found[1] if found else ""

@@ -194,13 +194,14 @@ def test_a_metric_that_the_record_lacks_is_not_measured(healthy: Path) -> None:
 
 def test_a_figure_is_derived_from_the_series_again_by_todays_rule(healthy: Path) -> None:
     checks, name = load_checks(), "thermal_soak.power_mean"
-    checks["thermal_soak"] = edited(checks["thermal_soak"], name, reduction="maximum")
+    checks["thermal_soak"] = edited(checks["thermal_soak"], name, reduction="range")
     source = replay.read(healthy / "record.json")
     (now,) = [c for c in under(source, checks).evidence.columns if c.metric == name]
     (then,) = [c for c in source.evidence.columns if c.metric == name]
 
     assert source.groups is not None
-    assert [sample for (sample,) in now.samples] == [max(g.values[g.names.index("thermal_soak.power")]) for g in source.groups]  # fmt: skip  # noqa: E501
+    power = [group.values[group.names.index("thermal_soak.power")] for group in source.groups]
+    assert [sample for (sample,) in now.samples] == [round(max(values) - min(values), 6) for values in power]
     assert now.samples != then.samples
 
     alone = under(source._replace(groups=None), checks)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from math import acos, cos, inf, sqrt
+from typing import NamedTuple
 
 from gpuaccept.check import Engine, HostDirection, SweepKernel, pair_subject
 from gpuaccept.device.mock import pcie, registers, surroundings
@@ -56,7 +58,7 @@ class Path:
         slow_share: float = 0.0,
         timer: float = 1.0,
     ) -> None:
-        steady = timer * (1.0 + spread.node / 100.0 * normal(key(seed, quantity.split(" ")[0])))
+        steady = timer * (1.0 + spread.node / 100.0 * _shared(seed, quantity.split(" ")[0]))
         # the scatter from GPU to GPU is published as seen in one visit, so that visit's scatter is part of it
         apart = own * sqrt(max(0.0, spread.gpu**2 - spread.visit**2)) / 100.0
         steady *= 1.0 + apart * normal(key(seed, f"{quantity} gpu", subject))
@@ -70,39 +72,66 @@ class Path:
         self._correlation, self._before = spread.correlation, 0.0
         self._quantile, self._usual = QUANTILES[spread.tails], spread.tails == "t4"
 
-    def rate(self, now: float, tick: int, generation: int) -> float:
-        """GB/s of the next copy, at `now` (s; `tick` is the same in ns)."""
-        if generation != self._asked:
-            self._asked, self._base = generation, self._ask() * self._steady
-        fresh = now - self._last > VISIT_GAP_S
-        if fresh:
-            self._factor = 1.0 + self._visit * self._quantile(uniform(self._visit_key, tick))
-        self._last = now
-        z = (self._repeat_key + tick * GOLDEN) & MASK
-        z = ((z ^ (z >> 30)) * MIX_1) & MASK
-        z = ((z ^ (z >> 27)) * MIX_2) & MASK
-        z ^= z >> 31
-        u = ((z >> 11) + 0.5) * 1.1102230246251565e-16
-        root = sqrt(4.0 * u * (1.0 - u))
-        excess = cos(acos(root if root < 1.0 else 1.0) / 3.0) / root - 1.0
-        t = _SQRT2 * sqrt(excess) if excess > 0.0 else 0.0
-        if u <= 0.5:
-            t = -t
-        if not self._usual:
-            t = self._quantile(u)
-        if self._correlation:
-            if not fresh:
-                t = self._correlation * self._before + sqrt(1.0 - self._correlation**2) * t
-            self._before = t
-        rate = self._base * self._factor * (1.0 + self._repeat * t)
-        if z & 0x7FF < self._slow:
-            rate *= 0.995 - 0.015 * u
-        return rate
+    def rate(self, now: float, generation: int) -> float:
+        """GB/s of the next copy, at `now` (s)."""
+        return self.rates((self,), now, generation)[0]
+
+    @staticmethod
+    def rates(paths: Iterable[Path], now: float, generation: int) -> list[float]:
+        """GB/s of the next copies of several paths, all at `now` (s).
+
+        Written out (`noise.uniform` and `noise.student_of`, for the most part): nothing else is called as often.
+        """
+        tick = int(now * 1e9)
+        step = tick * GOLDEN
+        out = []
+        for path in paths:
+            if generation != path._asked:
+                path._asked, path._base = generation, path._ask() * path._steady
+            fresh = now - path._last > VISIT_GAP_S
+            if fresh:
+                path._factor = 1.0 + path._visit * path._quantile(uniform(path._visit_key, tick))
+            path._last = now
+            z = (path._repeat_key + step) & MASK
+            z = ((z ^ (z >> 30)) * MIX_1) & MASK
+            z = ((z ^ (z >> 27)) * MIX_2) & MASK
+            z ^= z >> 31
+            u = ((z >> 11) + 0.5) * 1.1102230246251565e-16
+            if path._usual:
+                root = sqrt(4.0 * u * (1.0 - u))
+                excess = cos(acos(root if root < 1.0 else 1.0) / 3.0) / root - 1.0
+                t = _SQRT2 * sqrt(excess) if excess > 0.0 else 0.0
+                if u <= 0.5:
+                    t = -t
+            else:
+                t = path._quantile(u)
+            if path._correlation:
+                if not fresh:
+                    t = path._correlation * path._before + sqrt(1.0 - path._correlation**2) * t
+                path._before = t
+            rate = path._base * path._factor * (1.0 + path._repeat * t)
+            if path._slow and z & 0x7FF < path._slow:
+                rate *= 0.995 - 0.015 * u
+            out.append(rate)
+        return out
+
+
+@lru_cache(maxsize=1024)
+def _shared(seed: int, quantity: str, place: int = 0) -> float:
+    """How far a node, or one of its GPUs, is from a typical one in what many paths share, in standard deviations."""
+    return normal(key(seed, quantity, place))
+
+
+class Together(NamedTuple):
+    """Copies of several pairs at the same time: their paths, and the places of both ends of each."""
+
+    paths: tuple[Path, ...]
+    ends: tuple[tuple[int, int], ...]
 
 
 def timer(machine: Machine, place: int) -> float:
     """What the timer of a GPU, which runs a little fast or slow, makes of every rate that it times."""
-    return 1.0 + machine.model.noise.timer / 100.0 * normal(key(machine.seed, "timer", place))
+    return 1.0 + machine.model.noise.timer / 100.0 * _shared(machine.seed, "timer", place)
 
 
 def heat_factor(model: HardwareModel, memory_c: float) -> float:
@@ -123,6 +152,7 @@ class Paths:
         self._machine = machine
         self._by_place: dict[tuple[int, str], Path] = {}
         self._by_pair: dict[tuple[str, int, int], Path] = {}
+        self._together: dict[tuple[str, tuple[tuple[int, int], ...]], Together] = {}
         self._heat: dict[int, tuple[float, float]] = {}
 
     def sweep(self, place: int, kernel: SweepKernel) -> float:
@@ -146,13 +176,20 @@ class Paths:
             for end in ends
         )
 
-    def pair(self, code: str, gpu: int, peer: int) -> Path:
-        """The path of an operation (`read_ce`, `bidirectional_write_sm`, …) of a pair of GPUs."""
-        return self._by_pair.get((code, gpu, peer)) or self._new_pair(code, gpu, peer)
+    def together(self, code: str, pairs: tuple[tuple[int, int], ...]) -> Together:
+        """The paths of an operation (`read_ce`, `bidirectional_write_sm`, …) of pairs of GPUs."""
+        found = self._together.get((code, pairs))
+        if found is None:
+            places = self._machine.places
+            found = self._together[code, pairs] = Together(
+                tuple([self._by_pair.get((code, *pair)) or self._new_pair(code, *pair) for pair in pairs]),
+                tuple([(places[gpu], places[peer]) for gpu, peer in pairs]),
+            )
+        return found
 
     def _now(self, path: Path) -> float:
         machine = self._machine
-        return path.rate(machine.time_s, int(machine.time_s * 1e9), machine.generation)
+        return path.rate(machine.time_s, machine.generation)
 
     def heat(self, place: int) -> float:
         """What the memory's temperature leaves of its rate now."""

@@ -31,6 +31,14 @@ def usable_bytes(machine: Machine, place: int) -> int:
     return int(total * USABLE) // GRAIN * GRAIN
 
 
+def allocate(machine: Machine, gpu: int, place: int, wanted: int, passes: int) -> None:
+    """What a copy or sweep needs. Raises DeviceError where it can't be had."""
+    if wanted <= 0 or passes <= 0:
+        raise DeviceError("cuMemAlloc", 1, "CUDA_ERROR_INVALID_VALUE", gpu)
+    if wanted > usable_bytes(machine, place):
+        raise DeviceError("cuMemAlloc", 2, "CUDA_ERROR_OUT_OF_MEMORY", gpu)
+
+
 def word(pattern: Pattern, index: int) -> int:
     """The 32-bit word that a pattern has at an index."""
     if pattern.kind == "solid":
@@ -110,7 +118,7 @@ class Memory:
         if not count or passes <= 0:
             raise DeviceError("cuMemAlloc", 1, "CUDA_ERROR_INVALID_VALUE", gpu)
         tick = int(machine.time_s * 1e9)
-        rate = self._map(place).rate(machine.time_s, tick, machine.generation) * self.paths.heat(place)
+        rate = self._map(place).rate(machine.time_s, machine.generation) * self.paths.heat(place)
         of = key(machine.seed, "hbm region", place)
         draws = noise.uniforms(np.uint64(of), np.arange(tick, tick + count, dtype=np.uint64))
         factors = 1.0 + machine.model.noise.hbm.repeat / 100.0 * noise.students(draws)

@@ -26,6 +26,8 @@ CUDA_CALLS = {
 }
 """The driver's call that fails where the GPU does."""
 
+CALL_S = 0.001
+"""Virtual time that a call takes beside what it measures, s [judgement]."""
 CRASHED = 139
 """Exit code of a process that a fault ends, as a shell reports a segmentation fault."""
 GUARDED = {"gpu.lost", "call.hang", "cuda.not_ready", "memory.allocation_fails", "tool.crash"}
@@ -76,6 +78,8 @@ class Machine:
 
     def number(self, parameter: str, place: int, base: float, t: float) -> float:
         """A parameter of the GPU at a place of the board."""
+        if parameter not in self.world.names:
+            return base
         return self.world.value(parameter, gpu_subject(place), base, t, self.holds)
 
     def spread(self, place: int) -> float:

@@ -7,7 +7,6 @@ and noise; its GPUs have cooled down to idle (replacing a worker is taken to las
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,14 +33,15 @@ from gpuaccept.check import (
     SweepKernel,
     Transfer,
     Unavailable,
-    pair_subject,
 )
 from gpuaccept.data import NodeFacts
 from gpuaccept.device.mock import pcie, registers, surroundings
 from gpuaccept.device.mock.copies import Paths
+from gpuaccept.device.mock.ecc import Ecc, with_corrected
 from gpuaccept.device.mock.identity import load_digest, node_facts
-from gpuaccept.device.mock.integrity import Memory, usable_bytes
-from gpuaccept.device.mock.machine import Machine, hang
+from gpuaccept.device.mock.integrity import Memory, allocate
+from gpuaccept.device.mock.machine import CALL_S, Machine, hang
+from gpuaccept.device.mock.peers import STANDSTILL_GB_PER_S, Peers
 from gpuaccept.device.mock.products import Products, bad_sm, mismatches
 from gpuaccept.device.mock.traffic import Traffic
 from gpuaccept.device.mock.world import World
@@ -52,16 +52,14 @@ if TYPE_CHECKING:
 
 BLOCK = 60
 """Sensor samples in a block."""
-CALL_S = 0.001
-"""Virtual time that a call takes beside what it measures, s [judgement]."""
+AHEAD = 20 * BLOCK
+"""Sensor samples that may be calculated at once."""
 BUFFERS = {"read": 1, "write": 1, "copy": 2, "triad": 3, "local_copy_ce": 2}
 """Buffers that a sweep allocates."""
 SHARES: dict[str, tuple[int, int]] = {"read": (1, 0), "write": (0, 1), "copy": (1, 1), "triad": (2, 1)}
 """Buffers that one pass reads and writes; the copy engine's copy is 1 and 1, and its rate counts them once."""
 PCIE_LOAD_S = 0.02
 """Virtual time of the copy that keeps a link busy while it is read, s [judgement]."""
-STANDSTILL_GB_PER_S = 1e-3
-"""A copy slower than this never ends, as far as the driver's time-out is concerned [judgement]."""
 _NOT_YET = "not simulated by this version"
 
 
@@ -81,8 +79,10 @@ class MockNode(Machine):
         self._paths = Paths(self)
         self._memory = Memory(self, self._paths)
         self._products = Products(self)
-        self._still_ecc: dict[int, EccCounters] = {}
+        self._ecc: dict[int, Ecc] = {}
+        self._facts: dict[frozenset[int], NodeFacts] = {}
         self._traffic = Traffic(world)
+        self._peers = Peers(self, self._paths, self._traffic)
         self._bank: SensorBank | None = None
 
     # --- identity and registers -------------------------------------------------------------------------------
@@ -91,7 +91,10 @@ class MockNode(Machine):
         """Read the whole node's identity anew."""
         self.pulse(None, "facts")
         lost = frozenset(place for place in self.places if self.guarded and self.flag("gpu.lost", place))
-        return node_facts(self.world, self.seed, self.places, lost, self.holds)
+        facts = self._facts.get(lost)
+        if facts is None:  # identities stay what they are: a deviation of them holds for the whole run
+            facts = self._facts[lost] = node_facts(self.world, self.seed, self.places, lost, self.holds)
+        return facts
 
     def settings(self, gpu: int) -> Settings:
         """Modes and limits of one GPU."""
@@ -101,12 +104,12 @@ class MockNode(Machine):
     def ecc(self, gpu: int) -> EccCounters:
         """ECC and row-remapping state of one GPU."""
         place = self.place(gpu, "ecc", "nvmlDeviceGetMemoryErrorCounter")
-        still = self._still_ecc.get(place)
-        counters = still or registers.ecc(self.world, self.seed, place, self.time_s, self.holds)
-        if still is None and registers.ecc_stands_still(self.world, self.seed, place):
-            self._still_ecc[place] = counters
+        registers_ = self._ecc.get(place)
+        if registers_ is None:
+            registers_ = self._ecc[place] = Ecc(self.world, self.seed, place)
+        counters = registers_.read(self.time_s, self.holds)
         if corrected := self._memory.corrected(place):
-            counters = registers.with_corrected(counters, corrected)
+            counters = with_corrected(counters, corrected)
         self.pass_time(CALL_S)  # two readings are never at one time: a rate is judged between them
         return counters
 
@@ -133,7 +136,7 @@ class MockNode(Machine):
         place = self.place(gpu, "memory_sweep")
         if kernel not in BUFFERS:
             raise DeviceError("cuModuleGetFunction", 500, "CUDA_ERROR_NOT_FOUND", gpu)
-        self._allocate(gpu, place, buffer_bytes * BUFFERS[kernel], passes)
+        allocate(self, gpu, place, buffer_bytes * BUFFERS[kernel], passes)
         moved = buffer_bytes * passes
         rate = _moving(self._paths.sweep(place, kernel), gpu)
         if kernel == "local_copy_ce":
@@ -168,7 +171,7 @@ class MockNode(Machine):
         for gpu in gpus:
             try:
                 place = self.place(gpu, "host_copies")
-                self._allocate(gpu, place, buffer_bytes, passes)
+                allocate(self, gpu, place, buffer_bytes, passes)
                 rate = _moving(self._paths.host(place, direction, engine, bidirectional), gpu)
             except DeviceError as error:
                 found.append(Unavailable(error.call, error.code, error.name))
@@ -206,67 +209,7 @@ class MockNode(Machine):
         seed: int,
     ) -> tuple[Transfer | Unavailable, ...]:
         """Copies of all pairs at the same time."""
-        if not pairs:
-            return ()
-        first = pairs[0][0]
-        self.pulse(first, "peer_copies")
-        self.refresh()
-        now, names, generation = self.time_s, self.world.names, self.generation
-        refused = self.model.nvlink.p2p != "ok"
-        code = f"{'bidirectional_' if bidirectional else ''}{operation}_{engine}"
-        tick = int(now * 1e9)
-        moved = buffer_bytes * passes * (2 if bidirectional else 1)
-        crowd = _crowd(pairs) if len({gpu for pair in pairs for gpu in pair}) < 2 * len(pairs) else 1
-        meshed = "link.crowded" in names and crowd > 1 and {a for a, _ in pairs} == {b for _, b in pairs}
-        longest = 0
-        out: list[Transfer | Unavailable] = []
-        for gpu, peer in pairs:
-            if names or refused or self.closed or gpu not in self.gpus or peer not in self.gpus or gpu == peer:
-                failure = self._pair_failure(gpu, peer, operation, buffer_bytes, passes)
-                if failure is not None:
-                    out.append(failure)
-                    continue
-            rate = self._paths.pair(code, gpu, peer).rate(now, tick, generation)
-            if rate < STANDSTILL_GB_PER_S:
-                out.append(Unavailable("cuEventSynchronize", 702, "CUDA_ERROR_LAUNCH_TIMEOUT"))
-                continue
-            if meshed:
-                rate *= self._paths.crowded(gpu, peer)
-            elapsed = int(moved * crowd / rate) or 1
-            if elapsed > longest:
-                longest = elapsed
-            self._traffic.add(self.places[gpu], self.places[peer], operation, bidirectional, moved, now, self.holds)
-            wrong = 0
-            if names:
-                wrong = int(self.world.value("pair.wrong_words", self._pair_subject(gpu, peer), 0.0, now, self.holds))
-            out.append(Transfer(elapsed, moved, moved, wrong))
-        self.pass_time(CALL_S + longest * 1e-9)
-        return tuple(out)
-
-    def _pair_failure(
-        self, gpu: int, peer: int, operation: CopyOperation, buffer_bytes: int, passes: int
-    ) -> Unavailable | None:
-        """Why a pair can't copy: an ordinary error of either end, or no access between them."""
-        try:
-            for end in (gpu, peer):
-                self._allocate(end, self.place(end, "peer_copies"), buffer_bytes, passes)
-        except DeviceError as error:
-            return Unavailable(error.call, error.code, error.name)
-        if gpu == peer:
-            return Unavailable("cuCtxEnablePeerAccess", 101, "CUDA_ERROR_INVALID_DEVICE")
-        status = registers.pair(self.world, self.places[gpu], self.places[peer], self.time_s, self.holds)
-        if (status.p2p_read if operation == "read" else status.p2p_write) != "ok":
-            return Unavailable("cuCtxEnablePeerAccess", 217, "CUDA_ERROR_PEER_ACCESS_UNSUPPORTED")
-        return None
-
-    def _pair_subject(self, gpu: int, peer: int) -> str:
-        return pair_subject(self.places[gpu], self.places[peer])
-
-    def _allocate(self, gpu: int, place: int, wanted: int, passes: int) -> None:
-        if wanted <= 0 or passes <= 0:
-            raise DeviceError("cuMemAlloc", 1, "CUDA_ERROR_INVALID_VALUE", gpu)
-        if wanted > usable_bytes(self, place):
-            raise DeviceError("cuMemAlloc", 2, "CUDA_ERROR_OUT_OF_MEMORY", gpu)
+        return self._peers.copies(tuple(pairs), operation, engine, bidirectional, buffer_bytes, passes)
 
     # --- links and surroundings ---------------------------------------------------------------------------------
 
@@ -358,14 +301,16 @@ class MockNode(Machine):
     def _blocks(
         self, gpus: Sequence[int], begin: float, interval: float, count: int, block: int
     ) -> Iterator[dict[int, Sensors | Unavailable]]:
-        for first in range(0, count, block):
-            at = [round(begin + i * interval, 6) for i in range(first, min(first + block, count))]
-            for gpu in gpus:
-                self.pulse(gpu, "sensors")
-            self.pass_time(max(0.0, at[-1] - self.time_s))
-            yield self._read(gpus, at)
+        for chunk in range(0, count, AHEAD):
+            times = [round(begin + i * interval, 6) for i in range(chunk, min(chunk + AHEAD, count))]
+            for first in range(0, len(times), block):
+                at, further = times[first : first + block], times[first + block :]
+                for gpu in gpus:
+                    self.pulse(gpu, "sensors")
+                self.pass_time(max(0.0, at[-1] - self.time_s))
+                yield self._read(gpus, at, further)
 
-    def _read(self, gpus: Sequence[int], at: list[float]) -> dict[int, Sensors | Unavailable]:
+    def _read(self, gpus: Sequence[int], at: list[float], further: list[float]) -> dict[int, Sensors | Unavailable]:
         if self.closed:
             raise DeviceError("nvmlDeviceGetFieldValues", 1, "NVML_ERROR_UNINITIALIZED")
         out: dict[int, Sensors | Unavailable] = {}
@@ -387,7 +332,8 @@ class MockNode(Machine):
                 out |= {g: Unavailable("nvmlDeviceGetFieldValues", 15, "NVML_ERROR_GPU_IS_LOST") for g in group}
                 continue
             places = [self.places[gpu] for gpu in group]
-            read = self._bank.read(places, at[:length], self._memory_clock, self.holds)
+            known = further if not self.guarded else []
+            read = self._bank.read(places, at[:length], known, self._memory_clock, self.holds)
             out |= dict(zip(group, read, strict=True))
         for body in self.bodies:
             body.forget()
@@ -410,8 +356,3 @@ def _moving(rate: float, gpu: int) -> float:
     if rate < STANDSTILL_GB_PER_S:
         raise DeviceError("cuEventSynchronize", 702, "CUDA_ERROR_LAUNCH_TIMEOUT", gpu)
     return rate
-
-
-def _crowd(pairs: Sequence[tuple[int, int]]) -> int:
-    """How many copies the busiest GPU takes part in on the same side: they share its links."""
-    return max(max(Counter(pair[side] for pair in pairs).values()) for side in (0, 1))

@@ -8,6 +8,7 @@ degrees of freedom has a closed quantile function (Shaw 2006, equation 35 ff.), 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import acos, atan2, cos, pi, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,12 @@ def mix(z: int) -> int:
 
 def key(seed: int, quantity: str, subject: int = 0) -> int:
     """The key of one quantity of one subject under a seed."""
-    return mix(mix(seed * GOLDEN + crc32(quantity.encode())) + (subject + 1) * MIX_1)
+    return mix(_of_node(seed, quantity) + (subject + 1) * MIX_1)
+
+
+@lru_cache(maxsize=4096)
+def _of_node(seed: int, quantity: str) -> int:
+    return mix(seed * GOLDEN + crc32(quantity.encode()))
 
 
 def uniform(of: int, tick: int) -> float:
@@ -110,4 +116,10 @@ def wander(of: int, t: float, period: float) -> float:
     """A slow random walk without memory: normal values at multiples of `period` seconds, straight lines between."""
     i = int(t // period)
     share = t / period - i
-    return normal(of, i) * (1.0 - share) + normal(of, i + 1) * share
+    return knot(of, i) * (1.0 - share) + knot(of, i + 1) * share
+
+
+@lru_cache(maxsize=4096)
+def knot(of: int, i: int) -> float:
+    """The `i`-th of the values between which a wander goes."""
+    return normal(of, i)

@@ -32,7 +32,7 @@ class Products:
             raise DeviceError("cublasLtMatmul", 15, "CUBLAS_STATUS_NOT_SUPPORTED", gpu)
         path = self._paths.get((place, precision)) or self._new(place, precision)
         began = machine.time_s
-        teraflops = path.rate(began, int(began * 1e9), machine.generation)
+        teraflops = path.rate(began, machine.generation)
         operations = 2 * size**3 * passes
         elapsed = int(operations / teraflops * 1e-3) or 1
         machine.pass_time(0.001 + elapsed * 1e-9)

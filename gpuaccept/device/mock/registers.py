@@ -1,12 +1,11 @@
-"""What NVML's registers of a simulated GPU hold: modes, ECC counters, links, fabric and P2P status."""
+"""What NVML's registers of a simulated GPU hold: modes, links, fabric and P2P status."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, prod
+from math import prod
 
 from gpuaccept.check import (
-    EccCounters,
     Fabric,
     Link,
     PairStatus,
@@ -16,7 +15,6 @@ from gpuaccept.check import (
     link_subject,
     pair_subject,
 )
-from gpuaccept.device.mock import noise
 from gpuaccept.device.mock.identity import switch_pci_id
 from gpuaccept.device.mock.model import HardwareModel
 from gpuaccept.device.mock.world import Holds, World
@@ -47,73 +45,6 @@ def settings(world: World, place: int, t: float, holds: Holds) -> Settings:
         memory_clock_max_mhz=round(number("clock.memory_mhz", model.clock.memory_mhz)),
         recovery_action=text("recovery.action", "none"),
     )
-
-
-def ecc(world: World, seed: int, place: int, t: float, holds: Holds) -> EccCounters:
-    """Error counters (volatile: since the run began) and repair flags."""
-    subject = gpu_subject(place)
-
-    def number(parameter: str, base: int = 0) -> int:
-        return int(world.value(parameter, subject, float(base), t, holds))
-
-    def flag(parameter: str) -> int:
-        return int(world.value(parameter, subject, False, t, holds))
-
-    def new(kind: str, per_hour: float = 0.0) -> int:
-        counted = world.integral(f"ecc.{kind}_per_hour", subject, per_hour, t, holds) / 3600.0
-        # a healthy GPU's first error comes at any part of its period; a fault counts from its beginning
-        phase = noise.uniform(noise.key(seed, f"ecc {kind}", place), 0) if per_hour else 0.0
-        return number(f"ecc.{kind}_new") + int(counted + phase * 0.999)
-
-    def remap(value: int) -> int | Unavailable:
-        return value if world.model.ecc.remap_readable else NOT_SUPPORTED
-
-    def repair(value: int) -> int | Unavailable:
-        return value if world.model.ecc.repair_readable else NOT_SUPPORTED
-
-    counters = {}
-    for kind in ("dram_corrected", "dram_uncorrected", "sram_corrected", "sram_uncorrected"):
-        healthy = _corrected_per_hour(world.model, seed, place) if kind == "dram_corrected" else 0.0
-        counters[f"{kind}_volatile"] = new(kind, healthy)
-        counters[f"{kind}_aggregate"] = number(f"ecc.{kind}") + counters[f"{kind}_volatile"]
-    return EccCounters(
-        **counters,
-        sram_threshold_exceeded=(
-            flag("ecc.sram_threshold_exceeded") if world.model.ecc.sram_threshold_readable else NOT_SUPPORTED
-        ),
-        remapped_rows_correctable=remap(number("remap.rows_correctable")),
-        remapped_rows_uncorrectable=remap(number("remap.rows_uncorrectable")),
-        row_remapping_pending=remap(flag("remap.pending")),
-        row_remapping_failure=remap(flag("remap.failure")),
-        remap_banks_none=remap(number("remap.banks_none", world.model.ecc.remap_banks)),
-        remap_banks_low=remap(number("remap.banks_low", world.model.ecc.remap_banks)),
-        channel_repair_pending=repair(flag("repair.channel_pending")),
-        tpc_repair_pending=repair(flag("repair.tpc_pending")),
-    )
-
-
-def ecc_stands_still(world: World, seed: int, place: int) -> bool:
-    """Whether ECC registers of a GPU show the same all the time: no fault touches them, and it corrects nothing."""
-    touched = any(name.startswith(("ecc.", "remap.", "repair.")) for name in world.names)
-    return not touched and not _corrected_per_hour(world.model, seed, place)
-
-
-def with_corrected(counters: EccCounters, corrected: int) -> EccCounters:
-    """The counters with DRAM errors that were corrected besides."""
-    added = {
-        name: value + corrected
-        for name in ("dram_corrected_volatile", "dram_corrected_aggregate")
-        if isinstance(value := getattr(counters, name), int)
-    }
-    return counters._replace(**added)
-
-
-def _corrected_per_hour(model: HardwareModel, seed: int, place: int) -> float:
-    """Corrected DRAM errors of a healthy part: none on most, log-normal on the others."""
-    of = noise.key(seed, "ecc corrected rate", place)
-    if noise.uniform(of, 0) >= model.ecc.share_with_corrected:
-        return 0.0
-    return model.ecc.corrected_per_hour_median * exp(model.ecc.corrected_per_hour_log_sigma * noise.normal(of, 1))
 
 
 def links(world: World, place: int, t: float, holds: Holds) -> tuple[Link, ...]:

@@ -19,6 +19,38 @@ _FIELD = {name: index for index, name in enumerate(Segment._fields)}
 COUNTER_END = 2.0**62
 NO_MARGIN = Unavailable("nvmlDeviceGetMarginTemperature", 3, "NVML_ERROR_NOT_SUPPORTED")
 _COLUMNS = Sensors._fields[1:-1]
+_WOBBLING = ("power_w", "sm_clock_mhz", "temperature_k", "iterations")
+"""Quantities whose readings scatter."""
+
+
+class _Ahead:
+    """Samples of some GPUs as they will be unless something is done to them: calculated at once, handed out in blocks.
+
+    They hold as long as each GPU is in the segment that they were calculated from.
+    """
+
+    def __init__(self, bodies: list[Body], at: Sequence[float], columns: dict[str, Any], shown: Array) -> None:
+        self.bodies, self.at, self.columns, self.shown = bodies, at, columns, shown
+        self.rows = {name: column.tolist() for name, column in columns.items()}
+        self.first = 0
+        """The first sample that was not handed out."""
+        self._segments = [body.segments[-1] for body in bodies]
+
+    def holds(self, bodies: list[Body], at: Sequence[float]) -> bool:
+        """Whether the next of them are those that are asked for."""
+        return (
+            self.bodies == bodies
+            and self.at[self.first : self.first + len(at)] == at
+            and all(body.segments[-1] is one for body, one in zip(bodies, self._segments, strict=True))
+        )
+
+    def take(self, count: int) -> slice:
+        """Hand out the next samples: what the GPUs have shown then does not go back."""
+        taken = slice(self.first, self.first + count)
+        self.first += count
+        for body, last in zip(self.bodies, self.shown[:, self.first - 1].tolist(), strict=True):
+            body.shown = last
+        return taken
 
 
 class SensorBank:
@@ -26,36 +58,40 @@ class SensorBank:
 
     def __init__(self, bodies: Sequence[Body], world: World) -> None:
         self.bodies, self.world = bodies, world
-        self.keys = {
-            quantity: np.array([body.key(f"sensor {quantity}") for body in bodies], np.uint64)
-            for quantity in ("power_w", "sm_clock_mhz", "temperature_k", "iterations", "brake")
-        }
+        self.keys = np.array([[body.key(f"sensor {one}") for body in bodies] for one in _WOBBLING], np.uint64)
+        self.brake_keys = np.array([body.key("sensor brake") for body in bodies], np.uint64)
         self.deviating = {name.removeprefix("sensor.") for name in world.names if name.startswith("sensor.")}
+        self._ahead: _Ahead | None = None
 
     def read(
         self,
         places: Sequence[int],
-        at: Sequence[float],
+        at: list[float],
+        further: list[float],
         memory_clock: Callable[[int], float],
         holds: Holds,
     ) -> list[Sensors]:
-        """Samples of the GPUs at these places, at these times (s, in order, not before the bodies' last event)."""
+        """Samples of the GPUs at these places, at these times (s, in order, not before the bodies' last event).
+
+        `further` times are likely to be asked for next.
+        """
         bodies = [self.bodies[place] for place in places]
         for body in bodies:
             body.advance(at[-1])
-        columns = self._columns(bodies, np.array(places), np.array(at))
-        columns["memory_clock_mhz"] = np.repeat(
-            np.array([[memory_clock(place)] for place in places], np.float64), len(at), axis=1
-        )
+        ahead = self._ahead
+        if ahead is None or not ahead.holds(bodies, at):
+            foreseen = further and not self.world.conditional and all(body.end > further[-1] for body in bodies)
+            times = at + further if foreseen else at
+            columns, shown = self._columns(bodies, np.array(places), np.array(times))
+            clocks = np.array([[memory_clock(place)] for place in places], np.float64)
+            columns["memory_clock_mhz"] = np.repeat(clocks, len(times), axis=1)
+            ahead = self._ahead = _Ahead(bodies, times, columns, shown)
+        taken, moment = ahead.take(len(at)), tuple(at)
         if self.deviating:
-            out = [self._deviated(place, row, at, columns, holds) for row, place in enumerate(places)]
+            out = [self._deviated(place, row, moment, taken, ahead.columns, holds) for row, place in enumerate(places)]
         else:
-            lists = {name: column.tolist() for name, column in columns.items()}
-            times = tuple(at)
-            out = [
-                Sensors(times, *(tuple(lists[name][row]) for name in (*_COLUMNS, "iterations")))
-                for row in range(len(places))
-            ]
+            columns_ = [ahead.rows[name] for name in (*_COLUMNS, "iterations")]
+            out = [Sensors(moment, *[tuple(rows[row][taken]) for rows in columns_]) for row in range(len(places))]
         if not self.world.model.thermal.margin_readable:
             out = [one._replace(margin_k=NO_MARGIN) for one in out]
         return out
@@ -64,14 +100,15 @@ class SensorBank:
         self,
         place: int,
         row: int,
-        at: Sequence[float],
+        at: tuple[float, ...],
+        taken: slice,
         columns: dict[str, Any],
         holds: Holds,
     ) -> Sensors:
         """One GPU's samples where a sensor shows something else than what is."""
-        out: list[Any] = [tuple(at)]
+        out: list[Any] = [at]
         for name in (*_COLUMNS, "iterations"):
-            column = columns[name][row]
+            column = columns[name][row, taken]
             if name in self.deviating:
                 changed = self._changed(place, name, column, at, holds)
                 if isinstance(changed, Unavailable):
@@ -90,7 +127,8 @@ class SensorBank:
             return Unavailable("nvmlDeviceGetFieldValues", 3, "NVML_ERROR_NOT_SUPPORTED")
         return np.array(out)
 
-    def _columns(self, bodies: list[Body], places: NDArray[np.int64], at: Array) -> dict[str, Any]:
+    def _columns(self, bodies: list[Body], places: NDArray[np.int64], at: Array) -> tuple[dict[str, Any], Array]:
+        """What sensors show, by column, and the iterations as they are counted, which are not whole."""
         model = self.world.model
         table = _table(bodies, at)
 
@@ -110,35 +148,30 @@ class SensorBank:
         slope = model.clock.load_percent_per_kelvin / 100.0
         loaded = field("loaded") > 0.0
         ticks = np.round(at * 1000.0).astype(np.uint64)[None, :]
-
-        def wobble(quantity: str) -> Array:
-            return noise.students(noise.uniforms(self.keys[quantity][places][:, None], ticks))
-
+        draws = noise.students(noise.uniforms(self.keys[:, places, None], ticks))
+        wobble = dict(zip(_WOBBLING, draws, strict=True))
         braked = loaded & (field("brake") > 0.0)
         if braked.any():
-            braked = braked & (noise.uniforms(self.keys["brake"][places][:, None], ticks) < field("brake"))
+            braked = braked & (noise.uniforms(self.brake_keys[places, None], ticks) < field("brake"))
         spread = model.noise
-        shake = wobble("power_w")
-        power = field("power") + shake * np.where(loaded, spread.power_w.repeat, spread.idle_power_w.repeat)
+        power = field("power") + wobble["power_w"] * np.where(loaded, spread.power_w.repeat, spread.idle_power_w.repeat)
         ceiling = model.power.limit_w * model.power.peak_share
         clock = field("clock") * np.where(loaded, 1.0 + slope * (temperature - bodies[0].reference_c), 1.0)
         visit = np.array([[body.visit_clock] for body in bodies])
-        clock = clock + np.where(loaded, visit + spread.sm_clock_mhz.repeat * wobble("sm_clock_mhz"), 0.0)
+        clock = clock + np.where(loaded, visit + spread.sm_clock_mhz.repeat * wobble["sm_clock_mhz"], 0.0)
         free = field("reasons") == 0.0  # no reason to be below a clock: it stands still at its top
         clock = np.where(loaded & free, field("clock"), np.minimum(clock, model.clock.sm_max_mhz))
         clock = np.where(braked, clock / 2.0, clock)
-        heat = spread.temperature_k.repeat * wobble("temperature_k")
+        heat = spread.temperature_k.repeat * wobble["temperature_k"]
         shown = np.round(temperature + heat)
         rate = field("rate")
         # a reading lags behind by up to 6 sigma of a second's work, so it is never above what the load has done
-        lag = spread.iterations.repeat / 100.0 * rate * (np.clip(wobble("iterations"), -3.0, 3.0) - 3.0)
+        lag = spread.iterations.repeat / 100.0 * rate * (np.clip(wobble["iterations"], -3.0, 3.0) - 3.0)
         iterations = np.where(loaded, field("iterations") + rate * np.maximum(0.0, dt + slope * area) + lag, 0.0)
         iterations[:, 0] = np.maximum(iterations[:, 0], [body.shown for body in bodies])
         iterations = np.maximum.accumulate(iterations, axis=1)
-        for body, last in zip(bodies, iterations[:, -1].tolist(), strict=True):
-            body.shown = last
         reasons = np.broadcast_to(field("reasons").astype(np.int64), total.shape)
-        return {
+        columns = {
             "power_w": np.round(np.clip(power, 1.0, ceiling), 3),
             "temperature_c": shown,
             "memory_temperature_c": np.round(inlet + field("memory_rise") * total + heat),
@@ -152,6 +185,7 @@ class SensorBank:
             "energy_mj": _whole((field("energy") + field("power") * dt) * 1000.0),
             "iterations": _whole(iterations),
         }
+        return columns, iterations
 
 
 def _counter(start: Array, share: Array, dt: Array) -> NDArray[np.int64]:
@@ -166,7 +200,7 @@ def _whole(values: Array) -> NDArray[np.int64]:
 def _wander(key: int, at: Array) -> Array:
     """`noise.wander` of an array of times."""
     knots = range(int(at[0] // WANDER_S), int(at[-1] // WANDER_S) + 2)
-    return np.interp(at, [knot * WANDER_S for knot in knots], [noise.normal(key, knot) for knot in knots])
+    return np.interp(at, [knot * WANDER_S for knot in knots], [noise.knot(key, knot) for knot in knots])
 
 
 def _table(bodies: list[Body], at: Array) -> Array:

@@ -22,24 +22,41 @@ class Traffic:
         self._sent = [0] * world.model.gpus
         self._received = [0] * world.model.gpus
         self._bypassed = "pair.over_pcie" in world.names
+        self._waiting: dict[tuple[tuple[tuple[int, int], ...], CopyOperation, bool], int] = {}
+        """(places of pairs, operation, both ways) -> bytes of each pair one way, which were not counted yet."""
 
     def add(
-        self, place: int, peer: int, operation: CopyOperation, both: bool, moved: int, t: float, holds: Holds
+        self,
+        ends: tuple[tuple[int, int], ...],
+        operation: CopyOperation,
+        both: bool,
+        moved: int,
+        t: float,
+        holds: Holds,
     ) -> None:
-        """Count a copy of a pair, unless it took another way; `moved` are the bytes of both directions."""
-        if self._bypassed and self._world.value("pair.over_pcie", pair_subject(place, peer), False, t, holds):
-            return
-        # a read pulls from the peer, a write pushes to it
-        source, target = (place, peer) if operation == "write" else (peer, place)
-        one_way = moved // 2 if both else moved
-        self._sent[source] += one_way
-        self._received[target] += one_way
-        if both:
-            self._sent[target] += one_way
-            self._received[source] += one_way
+        """Count copies of pairs, but for those that took another way; each moved `moved` bytes, of both directions."""
+        if self._bypassed:
+            ends = tuple(
+                [end for end in ends if not self._world.value("pair.over_pcie", pair_subject(*end), False, t, holds)]
+            )
+        what = (ends, operation, both)
+        self._waiting[what] = self._waiting.get(what, 0) + (moved // 2 if both else moved)
+
+    def _count(self) -> None:
+        for (ends, operation, both), one_way in self._waiting.items():
+            for place, peer in ends:
+                # a read pulls from the peer, a write pushes to it
+                source, target = (place, peer) if operation == "write" else (peer, place)
+                self._sent[source] += one_way
+                self._received[target] += one_way
+                if both:
+                    self._sent[target] += one_way
+                    self._received[source] += one_way
+        self._waiting.clear()
 
     def read(self, place: int, t: float, holds: Holds) -> tuple[LinkTraffic, ...]:
         """The counters of a GPU's links: data is dealt out evenly to the links that are up."""
+        self._count()
         nvlink = self._world.model.nvlink
         numbers = range(nvlink.links)
         down: set[int] = set()

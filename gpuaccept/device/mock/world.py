@@ -118,7 +118,7 @@ class World:
 
     def value(self, parameter: str, subject: str, base: V, t: float, holds: Holds) -> V:
         """The parameter of a subject at `t`; `base` is the healthy value."""
-        changes = self.touched.get((parameter, subject))
+        changes = self.touched.get((parameter, subject)) if parameter in self.names else None
         if changes is None:
             return base
         out: float | int | str | bool = base

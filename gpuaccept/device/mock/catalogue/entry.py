@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from gpuaccept.check import gpu_subject, link_subject
 from gpuaccept.data import Action, Cause, Result
@@ -76,12 +77,15 @@ def entry(
     expand: Expand,
     severity: str | None = None,
     applies_to: tuple[str, ...] = (),
+    limit: Literal["", "equals"] = "",
     needs_workers: bool = False,
 ) -> Entry:
     """A catalogue entry: `detects` is the metric that finds it first, `expected` its verdict, cause and action."""
     check, metric = detects.split(".")
     seen = (check, metric)
-    return Entry(Fault(name, summary, keys, severity, seen, *expected, victim, applies_to, needs_workers), expand)
+    return Entry(
+        Fault(name, summary, keys, severity, seen, *expected, victim, applies_to, limit, needs_workers), expand
+    )
 
 
 REPLACE: tuple[Result, Cause, Action] = ("fail", "hardware", "replace")

@@ -130,6 +130,7 @@ FAULTS: tuple[Entry, ...] = (
             for a, b in (("gpu", "peer"), ("peer", "gpu"))
         ),
         applies_to=("hgx-b200",),  # a slot map is a matter of the site: the bundled one is of this model
+        limit="equals",
     ),
     entry(
         "mig_left_on",

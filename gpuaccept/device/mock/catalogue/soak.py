@@ -23,6 +23,13 @@ from gpuaccept.device.mock.catalogue.entry import (
 from gpuaccept.device.mock.model import Deviation, When
 
 HANGS: tuple[Result, Cause, Action] = ("error", "unknown", "reboot and re-run")
+ONSET = FaultKey("at_s", 400.0, "seconds after the start of the run")
+"""What comes at a moment: a bus, a driver or a process gives way, a clock locks.
+
+No physics says when, so the default is a choice: some minutes into the first soak of the plan `acceptance`. A run that
+has ended by then can't see it, whatever it checks. So the evaluation tries other moments too, and says for each plan
+which of them it sees.
+"""
 STILL = 0.02
 """Part of the flow that convection alone keeps up [judgement]."""
 SOAK_S, STEPS = 1800.0, 30
@@ -100,7 +107,7 @@ FAULTS: tuple[Entry, ...] = (
     entry(
         "xid_79_in_soak",
         "A GPU falls off the bus in the soak, when it is hot.",
-        (GPU, FaultKey("at_s", 400.0, "seconds after the start of the run")),
+        (GPU, ONSET),
         "thermal_soak.duration",
         ("error", "hardware", "reboot and re-run"),
         gpu_of,
@@ -119,7 +126,7 @@ FAULTS: tuple[Entry, ...] = (
     entry(
         "driver_hang_in_soak",
         "Every driver call on one GPU blocks for ever, from the first soak on.",
-        (GPU, FaultKey("at_s", 400.0, "seconds after the start of the run")),
+        (GPU, ONSET),
         "thermal_soak.duration",
         HANGS,
         gpu_of,
@@ -129,7 +136,7 @@ FAULTS: tuple[Entry, ...] = (
     entry(
         "tool_crash",
         "A measuring process dies in the soak, once.",
-        (FaultKey("at_s", 400.0, "seconds after the start of the run"),),
+        (ONSET,),
         "thermal_soak.duration",
         HANGS,
         node_of,
@@ -195,7 +202,7 @@ FAULTS: tuple[Entry, ...] = (
         "The SM clock of one GPU stays low from some moment of the soak on: no event reason says so.",
         (
             GPU,
-            FaultKey("at_s", 400.0, "seconds after the start of the run"),
+            ONSET,
             FaultKey("loss_percent", 62.0, "percent below the highest clock", 0.0, 95.0),
         ),
         "thermal_soak.unexplained_clock_share",
