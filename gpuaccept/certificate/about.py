@@ -11,8 +11,9 @@ from msgspec import Struct
 from gpuaccept.certificate import node
 from gpuaccept.certificate.lookup import Lookup
 from gpuaccept.certificate.numbers import duration, measured_of_planned, number, percent, plain
-from gpuaccept.certificate.words import check_title, plural
+from gpuaccept.certificate.words import TAILS, check_title, plural
 from gpuaccept.data import Judged
+from gpuaccept.judge.statistics import median_factor
 from gpuaccept.profile.digest import digest as profile_digest
 
 EVENTS = 40
@@ -253,6 +254,11 @@ def method(look: Lookup) -> tuple[Fact, ...]:
             Fact(
                 "Uncertainty",
                 f"U = {factor} · u; u² = (1.253 σ/√visits)² + type B², σ pooled and declared before the run",
+            ),
+            Fact(
+                "95 % interval",
+                f"of a figure of {cohort.visits} visits: ± t · √(({plain(median_factor(cohort.tails, cohort.visits))} "
+                f"σ/√visits)² + type B²), for scatter {TAILS[cohort.tails]}; U is wider, since no shape may cheat it",
             ),
             Fact("Deviation limits", "against the node's own median, at least 5 σ from GPU to GPU; no U is added"),
         ]

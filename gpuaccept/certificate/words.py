@@ -27,6 +27,9 @@ WHO = {
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories that a reader can't see: control, format (bidi, zero width), surrogate, private, unassigned, breaks."""
 
+TAILS = {"normal": "that is normal", "t4": "with the tails of Student's t (ν = 4)"}
+"""Shapes of scatter, in words."""
+
 
 def visible(text: str, limit: int = LIMIT) -> str:
     """The text after NFC, every character that can't be seen written as \\u{202E}, cut after `limit` characters."""
