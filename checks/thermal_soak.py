@@ -16,6 +16,7 @@ from gpuaccept.check import (
     Metric,
     Node,
     Parameters,
+    Reading,
     Reduction,
     Sensors,
     Unavailable,
@@ -50,6 +51,8 @@ class Settings(Parameters, frozen=True, kw_only=True):
 
 WINDOW_S = 120.0
 """Length of the window whose slope tells how far the margin may still fall."""
+HEAT_S = 120.0
+"""Length of the end of a soak that thermal resistance is told from."""
 EARLIEST_S = 150.0
 """No earlier: until then the bound was seen to fail in more than 2.5 % of instants (docs/explanation/soak.md)."""
 
@@ -117,6 +120,10 @@ METRICS = (
     Metric("odd_sms", "SMs", "SMs that computed something else than the others", kind="counted", better="lower"),
     Metric("odd_sm_numbers", "", "Which SMs did"),
     Metric("digest", "", "Digest of what the load computed"),
+    Metric("inlet_temperature", "°C", "Air that the node draws in, mean of start and end of the soak"),
+    Metric(
+        "thermal_resistance", "K/kW", "GPU temperature over that of the inlet for its power, at the end", better="lower"
+    ),
     Metric("iterations_per_joule", "iterations/J", "Work for its energy", better="higher"),
     Metric("load_implementation", "", "Kernel that made the load"),
 )
@@ -127,13 +134,14 @@ def measure(node: Node, visit: Visit) -> None:
     settings = visit.parameters
     assert isinstance(settings, Settings)
     clock_needs: dict[int, tuple[float, float] | Unavailable] = {}
+    inlet = _inlet(node)
     for gpu in node.gpus:
         with visit.part(gpu_subject(gpu)):
             needs = _clock_needs(node, gpu)
             node.load_begin(gpu, LOAD_SEED)
             clock_needs[gpu] = needs
     loaded = tuple(clock_needs)
-    work = _Work()
+    work, heat = _Work(), _Heat()
     margins = {gpu: _Margin() for gpu in loaded}
     said: set[tuple[str, str]] = set()
     lost: set[int] = set()
@@ -154,14 +162,18 @@ def measure(node: Node, visit: Visit) -> None:
                     else:
                         series[name, subject] = (sensors.at_s, values)
                 work.add(gpu, sensors)
+                heat.add(gpu, sensors)
                 if settings.end_early:
                     margins[gpu].add(sensors)
             visit.series(series)
             if settings.end_early and all(margins[gpu].steady(settings) for gpu in loaded if gpu not in lost):
                 break
+    inlet_end = inlet if isinstance(inlet, Unavailable) else _inlet(node)
     for gpu in (gpu for gpu in loaded if gpu not in lost):
         with visit.part(gpu_subject(gpu)):
             result = node.load_end(gpu)
+            visit.measured("inlet_temperature", gpu_subject(gpu), _middle(inlet, inlet_end))
+            visit.measured("thermal_resistance", gpu_subject(gpu), heat.resistance(gpu, inlet_end))
             visit.measured("mismatches", gpu_subject(gpu), result.mismatches)
             unknown = Unavailable("load result", 0, "this load computes no digest")
             odd, digest = (len(result.odd_sms), result.digest) if result.digest else (unknown, unknown)
@@ -194,6 +206,61 @@ class _Work:
         if energy <= energy_0:
             return Unavailable("energy", 0, "the energy counter did not rise")
         return float(f"{(work - work_0) / (energy - energy_0) * 1e3:.5g}")
+
+
+class _Heat:
+    """Temperature and power of each GPU over the end of its soak: `HEAT_S`, or the second half of a shorter one."""
+
+    def __init__(self) -> None:
+        self._began: dict[int, float] = {}
+        self._kept: dict[int, list[tuple[Floats, Floats, Floats]]] = {}
+        self._missing: dict[int, Unavailable] = {}
+
+    def add(self, gpu: int, sensors: Sensors) -> None:
+        power, temperature = sensors.power_w, sensors.temperature_c
+        for column in (power, temperature):
+            if isinstance(column, Unavailable):
+                self._missing[gpu] = column
+        if isinstance(power, Unavailable) or isinstance(temperature, Unavailable) or not sensors.at_s:
+            return
+        self._began.setdefault(gpu, sensors.at_s[0])
+        kept = self._kept.setdefault(gpu, [])
+        kept.append((sensors.at_s, power, temperature))
+        while kept[0][0][-1] < sensors.at_s[-1] - HEAT_S:
+            del kept[0]
+
+    def resistance(self, gpu: int, inlet: Reading) -> float | Unavailable:
+        """K/kW, from the mean temperature, the mean power and the inlet at the end of the soak."""
+        if isinstance(inlet, Unavailable):
+            return inlet
+        if gpu in self._missing:
+            return self._missing[gpu]
+        kept = self._kept.get(gpu)
+        if not kept:
+            return Unavailable("sensors", 0, "no sample was read")
+        end = kept[-1][0][-1]
+        start = end - min(HEAT_S, (end - self._began[gpu]) / 2)
+        power = [watt for at, watts, _ in kept for t, watt in zip(at, watts, strict=True) if t >= start]
+        heat = [
+            celsius for at, _, temperature in kept for t, celsius in zip(at, temperature, strict=True) if t >= start
+        ]
+        rise = fmean(heat) - float(inlet)
+        if rise <= 0 or fmean(power) <= 0:
+            return Unavailable("thermal resistance", 0, f"the GPU is {rise:.3g} K warmer than the inlet: not its air")
+        return float(f"{rise / fmean(power) * 1e3:.5g}")
+
+
+def _inlet(node: Node) -> Reading:
+    try:
+        return node.inlet()
+    except DeviceError as error:
+        return Unavailable(error.call, error.code, str(error))
+
+
+def _middle(start: Reading, end: Reading) -> Reading:
+    if isinstance(start, Unavailable):
+        return start
+    return end if isinstance(end, Unavailable) else (float(start) + float(end)) / 2
 
 
 class _Margin:

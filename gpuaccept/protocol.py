@@ -373,6 +373,9 @@ class Node(Protocol):
     def host(self) -> HostState:
         """The machine around the GPUs."""
 
+    def inlet(self) -> Reading:
+        """Temperature of the air that the node draws in, °C, as its BMC tells it; Unavailable with the reason."""
+
     def integrity_begin(self, gpu: int, share: float) -> int:
         """Take `share` of all memory of a GPU (or what can be had of it) for testing: bytes taken."""
 

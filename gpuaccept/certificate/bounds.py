@@ -9,7 +9,7 @@ from msgspec import Struct
 from gpuaccept.certificate.lookup import Lookup, words
 from gpuaccept.certificate.numbers import duration, number, plain
 from gpuaccept.certificate.words import plural
-from gpuaccept.data import Evidence
+from gpuaccept.data import Evidence, Failure, Limit
 from gpuaccept.judge.statistics import median
 from gpuaccept.judge.subjects import order
 
@@ -50,7 +50,7 @@ def bounds(look: Lookup) -> tuple[Bound, ...]:
         ),
         Bound("Row hammer, retention, rare data patterns", "not tested", "needs the memory's physical geometry"),
         Bound("Faults that need hours or years", "not tested", "state at the test date; no statement on the future"),
-        Bound("Cooling on a hot day", "not tested", "inlet air temperature was not recorded"),
+        _cooling(look),
         Bound(
             "Network between nodes, storage, host memory",
             "not in scope",
@@ -145,6 +145,9 @@ def _loss(look: Lookup) -> tuple[Bound, ...]:
             out.append(Bound(f"Lost {what}", f"≤ {number(loss, 1)} %", why))
     for limit in look.limits.values():
         facts, values = metrics.get(limit.metric), list(look.values(limit.metric).values())
+        declared = look.declared.get(limit.metric)
+        if declared is None or declared.kind != "sampled":  # what follows speaks of rates
+            continue
         if limit.max_deviation is None or facts is None or facts.gpu is None or len(values) < 2:
             continue
         share = limit.max_deviation.sigmas * facts.gpu.sigma_percent
@@ -152,6 +155,49 @@ def _loss(look: Lookup) -> tuple[Bound, ...]:
         why = f"{plain(limit.max_deviation.sigmas)} σ below the node's median of {typical} {limit.unit}"
         out.append(Bound(f"One part slower than its node: {limit.metric}", f"≤ {number(share, 1)} %", why))
     return tuple(out[:6])
+
+
+def _cooling(look: Lookup) -> Bound:
+    """At what inlet the soak ran, and the margin that would be left at the highest inlet that the profile allows.
+
+    Each kelvin more at the inlet is one less of margin while resistance and power stay the same: that is said only
+    where no GPU was slowed for heat.
+    """
+    what, inlet = "Cooling on a hot day", _lowest(look, "thermal_soak.inlet_temperature")
+    if inlet is None:
+        reason = next((f.reason for f in _failed(look) if f.metric == "thermal_soak.inlet_temperature"), "")
+        return Bound(what, "not tested", f"the inlet's temperature is not known{': ' if reason else ''}{reason}")
+    tested = f"tested at an inlet of {number(inlet, 1)} °C"
+    highest = min((e.maximum for e in _maxima(look, "thermal_soak.inlet_temperature") if e.maximum), default=None)
+    margins = (_lowest(look, f"thermal_soak.{name}") for name in ("margin_bound", "margin_min"))
+    margin = next((one for one in margins if one is not None), None)
+    slowed = [
+        *look.values("thermal_soak.sw_thermal_share").values(),
+        *look.values("thermal_soak.hw_thermal_share").values(),
+    ]
+    if highest is not None and inlet >= highest:
+        return Bound(
+            what, "tested", f"at an inlet of {number(inlet, 1)} °C; the profile's highest is {plain(highest)} °C"
+        )
+    if highest is None or margin is None or not slowed or any(slowed):
+        return Bound(what, "not tested", f"{tested} only")
+    left = margin - (highest - inlet)
+    why = f"{tested}, margin {number(margin, 1)} K and more; as much less as the inlet gets warmer, at the same power"
+    return Bound(what, f"margin ≥ {number(left, 1)} K at {plain(highest)} °C", why)
+
+
+def _lowest(look: Lookup, metric: str) -> float | None:
+    """The lowest value of a figure that every GPU has; None where one lacks it."""
+    values = look.values(metric)
+    return min(values.values()) if values and len(values) >= len(look.gpus()) else None
+
+
+def _maxima(look: Lookup, metric: str) -> list[Limit]:
+    return [limit for limit in look.limits.values() if limit.metric == metric and limit.maximum is not None]
+
+
+def _failed(look: Lookup) -> list[Failure]:
+    return [failure for run in look.evidence.steps for failure in run.failures]
 
 
 def _failures(look: Lookup) -> list[Gap]:

@@ -16,6 +16,7 @@ import msgspec
 
 from gpuaccept import ambient
 from gpuaccept.check import Unavailable
+from gpuaccept.device.nvidia import bmc
 from gpuaccept.device.nvidia.host import Host
 from gpuaccept.device.nvidia.probe import Probed, device_nodes
 from gpuaccept.device.nvidia.programs import Programs
@@ -52,6 +53,7 @@ def examine(state_directory: Path, host: Host | None = None, seconds: float = PR
         *_driver(host, probed, silence),
         *(_gpus(host, probed) if probed and not probed.nvml_error else ()),
         _other_readers(host),
+        _inlet(host),
         _state_directory(state_directory),
     )
 
@@ -276,6 +278,15 @@ def _other_readers(host: Host) -> Examined:
             "stop it while the run goes on (for example systemctl stop nvidia-dcgm)",
         )
     return Examined(name, "ok", "none: no DCGM, no exporter")
+
+
+def _inlet(host: Host) -> Examined:
+    """Optional: without it a run lacks thermal resistance, and nothing that decides."""
+    name, found = "inlet temperature", bmc.ask(host.root)
+    if isinstance(found, bmc.Lack):
+        text = f"{found.text}; thermal resistance (observed only) is not measured"
+        return Examined(name, "unknown", text, found.remedy)
+    return Examined(name, "ok", f"{found:g} °C, from the BMC")
 
 
 def _fabric_manager(host: Host, probed: Probed) -> Examined:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from test_checks_on_mock import CHECKS, Measured, measure
 
-from gpuaccept.check import Sensors, Transfer, Visit, WrongWord
+from gpuaccept.check import Sensors, Transfer, Unavailable, Visit, WrongWord
 from gpuaccept.run.plan import parameters_of
 
 SUBJECT = "gpu/2"
@@ -142,3 +143,46 @@ def test_a_soak_that_may_end_early_does_and_its_margin_would_have_stayed() -> No
     assert min(whole.series[key]) > 10
     bad = measure(CHECKS["thermal_soak"].check, ("thermal_interface_bad",), duration_s=1800.0, end_early=True)
     assert len(bad.series[key]) == len(whole.series[key])
+
+
+@pytest.mark.parametrize("seconds", [60.0, 300.0])
+def test_thermal_resistance_is_that_of_the_end_of_the_soak(seconds: float) -> None:
+    found = measure(CHECKS["thermal_soak"].check, duration_s=seconds)
+    window = int(min(120.0, seconds / 2)) + 1  # samples a second, both ends
+    for gpu, (shown,) in found.samples("thermal_soak.thermal_resistance").items():
+        heat, power = (found.series[f"thermal_soak.{name}", gpu][-window:] for name in ("temperature", "power"))
+        (inlet,) = found.samples("thermal_soak.inlet_temperature")[gpu]
+        rise = sum(heat) / window - inlet
+        assert shown == pytest.approx(rise / (sum(power) / window) * 1000, abs=1.0)  # the inlet may change by 1 K
+    assert len(found.samples("thermal_soak.thermal_resistance")) == 8
+
+
+def test_bad_paste_shows_as_resistance_of_its_own_gpu() -> None:
+    whole = measure(CHECKS["thermal_soak"].check, duration_s=300.0)
+    bad = measure(CHECKS["thermal_soak"].check, ("thermal_interface_bad:gpu=2",), duration_s=300.0)
+    name = "thermal_soak.thermal_resistance"
+    assert one(bad, name) > 1.3 * one(whole, name)
+    assert bad.samples(name)["gpu/0"] == whole.samples(name)["gpu/0"]
+
+
+def test_without_an_inlet_resistance_is_not_measured_and_says_why(tmp_path: Path) -> None:
+    file = tmp_path / "blind.yaml"
+    file.write_text("hardware: hgx-b200\nset:\n  - {target: node, parameter: bmc.inlet_c, value: unavailable}\n")
+    found = measure(CHECKS["thermal_soak"].check, device=f"mock:{file}", duration_s=30.0)
+    assert {(f.metric, f.reason) for f in found.failures} == {
+        (f"thermal_soak.{name}", "the BMC shows no sensor of the inlet")
+        for name in ("inlet_temperature", "thermal_resistance")
+    }
+    assert len(found.samples("thermal_soak.mismatches")) == 8
+
+
+def test_an_inlet_that_is_lost_during_the_soak_leaves_no_figure() -> None:
+    module = source("thermal_soak")
+    lost = Unavailable("ipmitool", 110, "the BMC did not answer")
+    assert module._middle(24.0, 25.0) == 24.5
+    assert module._middle(24.0, lost) == lost
+    heat = module._Heat()
+    heat.add(0, Sensors(tuple(map(float, range(60))), *[(50.0,) * 60] * 13))
+    assert heat.resistance(0, lost) == lost
+    assert heat.resistance(0, 25.0) == 500.0
+    assert isinstance(heat.resistance(0, 50.0), Unavailable)  # no warmer than the inlet

@@ -174,6 +174,21 @@ def test_the_host_tells_of_each_part_or_says_why_not(node: Node) -> None:
         assert not isinstance(part, Unavailable) or part.reason
 
 
+def test_the_inlet_is_the_temperature_of_air_or_says_why_it_is_not_known(
+    node: Node, pulses: list[tuple[int | None, str]]
+) -> None:
+    pulses.clear()
+    inlet = node.inlet()
+    if isinstance(inlet, Unavailable):
+        assert inlet.call and inlet.reason
+    else:
+        assert isinstance(inlet, float) and -10 <= inlet <= 60
+        assert pulses and {gpu for gpu, _ in pulses} == {None}
+    node.close()
+    with pytest.raises(DeviceError):
+        node.inlet()
+
+
 @pytest.mark.parametrize("call", ["memory_regions", "gemm", "integrity_begin", "pcie", "link_traffic", "load_begin"])
 def test_a_gpu_that_does_not_exist_computes_nothing(node: Node, call: str) -> None:
     arguments = {

@@ -108,6 +108,16 @@ def test_programs_that_read_the_gpus_are_named(whole: StubMachine) -> None:
 
 
 @needs_gcc
+def test_a_bmc_that_can_not_be_asked_is_said_and_stands_in_no_ones_way(whole: StubMachine) -> None:
+    assert look(whole)["inlet temperature"].text == "24 °C, from the BMC"
+    (whole.root / "dev/ipmi0").unlink()
+    found = look(whole)
+    one = found["inlet temperature"]
+    assert one.status == "unknown" and "observed only" in one.text and "modprobe ipmi_si" in one.remedy
+    assert ready(tuple(found.values()))
+
+
+@needs_gcc
 def test_a_driver_that_hangs_is_named_with_its_call(whole: StubMachine) -> None:
     whole.set("gpu4.fault.nvmlDeviceGetEccMode=hang")
     found = look(whole, seconds=3.0)

@@ -7,6 +7,11 @@ from pathlib import Path
 
 ACS_REDIRECTS = 0x000D | 0x0010
 """ACS control: source validation, request and completion redirect, upstream forwarding. Healthy is 0."""
+DCMI_INLET = """
+\tEntity ID\t\t\tEntity Instance\t   Temp. Readings
+Inlet air temperature(40h)                      1               +24 C
+CPU temperature sensors(41h)                    1               +51 C
+Baseboard temperature sensors(42h)              1               +33 C"""
 _INITIAL_LOG = "6,0,0,-;Linux version 6.8.0\n6,812,9123456,-;nvidia-nvswitch0: open (major=510)\n"
 
 
@@ -23,6 +28,7 @@ def furnish(root: Path) -> None:
         drive = root / f"sys/class/nvme/nvme{number}"
         write(drive / "serial", f"S64ENX0T{number:06d}   ")
         write(drive / "transport", "pcie")
+    bmc(root)
     for number, own in ((0, False), (1, False), (10, True)):
         network_card(root, f"mlx5_{number}", f"0000:{0x40 + number:02x}:00.0", number % 2, own)
     table = root / "sys/firmware/dmi/tables/DMI"
@@ -84,6 +90,19 @@ def network_card(root: Path, name: str, address: str, numa_node: int, boards_own
         ("counters/link_downed", "0"),
     ):
         write(card / "ports/1" / file, text)
+
+
+def bmc(root: Path, dcmi: str = DCMI_INLET, sensors: str = "") -> Path:
+    """An IPMI device, and an ipmitool that prints these answers: its file."""
+    (root / "dev").mkdir(parents=True, exist_ok=True)
+    (root / "dev/ipmi0").touch()
+    program = root / "usr/bin/ipmitool"
+    write(
+        program,
+        f"#!/bin/sh\ncase $1 in\ndcmi) cat <<'END'\n{dcmi}\nEND\n;;\nsdr) cat <<'END'\n{sensors}\nEND\n;;\nesac",
+    )
+    program.chmod(0o755)
+    return program
 
 
 def process(root: Path, pid: int, name: str, parent: int = 1) -> None:

@@ -28,6 +28,7 @@ from gpuaccept.check import (
     Precision,
     Process,
     Pulse,
+    Reading,
     Sensors,
     Settings,
     SweepKernel,
@@ -242,6 +243,13 @@ class MockNode(Machine):
         """The machine around the GPUs."""
         self.pulse(None, "host")
         return surroundings.host_state(self.world, self.seed, self.places, self.time_s, self.holds)
+
+    def inlet(self) -> Reading:
+        """What the BMC shows of the inlet: one sensor for all GPUs."""
+        if self.closed:
+            raise DeviceError("ipmitool", 0, "the device is closed")
+        self.pulse(None, surroundings.ASK_INLET)
+        return surroundings.inlet(self.world, [self.bodies[place] for place in self.places], self.time_s, self.holds)
 
     # --- load and sensors -------------------------------------------------------------------------------------
 

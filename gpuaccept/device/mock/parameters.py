@@ -171,6 +171,7 @@ PARAMETERS: dict[str, Parameter] = {
     "pair.over_pcie": Parameter("pair", "flag", "copies of the pair take PCIe, not NVLink, and no status says so"),
     "pair.wrong_words": Parameter("pair", "number", "wrong words in each copy"),
     # sensors: what is read, not what is
+    "bmc.inlet_c": Parameter("node", "sensor", "inlet temperature that the BMC shows, °C"),
     "sensor.power_w": _gpu("sensor", "power reading, W"),
     "sensor.temperature_c": _gpu("sensor", "GPU temperature reading, °C"),
     "sensor.memory_temperature_c": _gpu("sensor", "memory temperature reading, °C"),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from statistics import median
 
-from gpuaccept.check import HostState, KernelEvent, Port, Process, gpu_subject
+from gpuaccept.check import HostState, KernelEvent, Port, Process, Reading, Unavailable, gpu_subject
 from gpuaccept.device.mock.identity import pci_bus_id, switch_pci_id
+from gpuaccept.device.mock.physics import Body
 from gpuaccept.device.mock.world import Holds, World, port_subject
 
+ASK_INLET = "ipmitool dcmi get_temp_reading"
+"""The call that a BMC's inlet sensor is read by."""
 MOST = 1000
 """Things of one kind that are listed at most: no scenario fills the memory."""
 OTHER_PROCESS_BYTES = 4 << 30
@@ -43,6 +47,19 @@ def host_state(world: World, seed: int, places: Sequence[int], t: float, holds: 
         gpu_numa_nodes=tuple(numa_node(world, place, t, holds) for place in places),
         telemetry_readers=tuple(f"reader-{i}" for i in range(min(MOST, number("telemetry_readers")))),
     )
+
+
+def inlet(world: World, bodies: Sequence[Body], t: float, holds: Holds) -> Reading:
+    """What the BMC shows of the inlet at `t`, whole °C: one sensor, which an obstacle before one GPU does not reach."""
+    if world.model.cooling == "liquid":
+        return Unavailable(ASK_INLET, 0, "the BMC has no sensor for the coolant")
+    nominal = world.model.thermal.inlet_c
+    own = [world.value("thermal.inlet_c", gpu_subject(body.place), nominal, t, holds) for body in bodies]
+    air = median([body.inlet(t, one) for body, one in zip(bodies, own, strict=True)] or [nominal])
+    shown: float | str = world.value("bmc.inlet_c", "node", air, t, holds)
+    if isinstance(shown, str):
+        return Unavailable(ASK_INLET, 0, "the BMC shows no sensor of the inlet")
+    return float(round(shown))
 
 
 def numa_node(world: World, place: int, t: float, holds: Holds) -> int:

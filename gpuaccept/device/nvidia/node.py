@@ -31,6 +31,7 @@ from gpuaccept.check import (
     Precision,
     Process,
     Pulse,
+    Reading,
     Sensors,
     Settings,
     SweepKernel,
@@ -38,7 +39,7 @@ from gpuaccept.check import (
     Unavailable,
 )
 from gpuaccept.data import GpuFacts, NodeFacts
-from gpuaccept.device.nvidia import links, telemetry
+from gpuaccept.device.nvidia import bmc, links, telemetry
 from gpuaccept.device.nvidia.calls import Cuda, Nvml
 from gpuaccept.device.nvidia.compute import Compute
 from gpuaccept.device.nvidia.discovery import Gpu, find_gpus
@@ -300,6 +301,11 @@ class NvidiaNode:
     def host(self) -> HostState:
         self._pulse(None, "host files")
         return host_state(self._host, [gpu.pci_address for gpu in self._found])
+
+    def inlet(self) -> Reading:
+        if self._closed:
+            raise DeviceError("ipmitool", 0, "the device is closed")
+        return bmc.inlet(self._host.root, lambda call: self._pulse(None, call))
 
     def integrity_begin(self, gpu: int, share: float) -> int:
         return self._compute.integrity_begin(gpu, share)
