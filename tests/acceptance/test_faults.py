@@ -116,3 +116,20 @@ def test_the_catalogue_holds_what_it_must() -> None:
         "nvme_missing", "dimm_missing", "other_process_running", "nvlink_recoveries_creeping",
         "nvlink_one_direction_slow", "nvswitch_port_weak", "p2p_over_pcie_silently", "p2p_corrupts", "xid_79", "xid_94",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "limit"),
+    [
+        ("paste_pumpout", "margin_bound"),
+        ("thermal_interface_bad", "margin_min"),
+        ("clock_stuck_low", "unexplained_clock"),
+    ],
+)
+def test_a_soak_of_minutes_does_not_pass_what_still_gets_worse(asked: str, limit: str) -> None:
+    trial = run(load_profile("de-industrial-ai-cloud"), "mock:hgx-b200", 1, (asked,), plan="node")
+
+    assert trial.judgement.decision != "accepted"
+    assert trial.leading is not None
+    assert (trial.leading.limit, trial.leading.part.subject) == (limit, "gpu/2")
+    assert ("still warming up" in trial.leading.advice[0]) is (limit == "margin_bound")

@@ -65,8 +65,10 @@ _STUB_ROOT = "GPUACCEPT_STUB_ROOT"
 """Where /sys and /proc of the tests' machine lie. Read on the stub driver only, never on a real one."""
 
 
-def open_node(gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...] = ()) -> NvidiaNode:
-    """Open NVML and CUDA; `known` as in find_gpus.
+def open_node(
+    gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...] = (), without: tuple[int, ...] | None = None
+) -> NvidiaNode:
+    """Open NVML and CUDA; `known` as in find_gpus, `without` as in open_nvidia.
 
     Raises DeviceUnavailable with one sentence and a remedy where that can't be done.
     """
@@ -76,9 +78,12 @@ def open_node(gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...]
     os.environ["CUDA_PYTHON_DISABLE_MAJOR_VERSION_WARNING"] = "1"
     nvml = _open_nvml(pulse)
     cuda = _open_cuda(pulse)
+    if without is not None:
+        known = _host(is_stub(())).pci_gpus()
+        gpus = tuple(gpu for gpu in range(len(known)) if gpu not in without) if gpus is None else gpus
     found = find_gpus(nvml, cuda, known, gpus)
     stub = is_stub(tuple(gpu.uuid for gpu in found))
-    host = Host(Path(os.environ.get(_STUB_ROOT, "/"))) if stub else Host()
+    host = _host(stub)
     if not found:
         raise DeviceUnavailable("the NVIDIA driver finds no GPU on this machine", "run `gpuaccept doctor`")
     unknown = [gpu for gpu in gpus or () if gpu >= len(found)]
@@ -91,6 +96,10 @@ def open_node(gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...]
         raise DeviceUnavailable(error.name, "reboot the node, or unload and load the driver, then run again") from None
     node.listen()
     return node
+
+
+def _host(stub: bool) -> Host:
+    return Host(Path(os.environ.get(_STUB_ROOT, "/"))) if stub else Host()
 
 
 def _open_nvml(pulse: Pulse) -> Nvml:
