@@ -43,6 +43,7 @@ from gpuaccept.device.nvidia.calls import Cuda, Nvml
 from gpuaccept.device.nvidia.compute import Compute
 from gpuaccept.device.nvidia.discovery import Gpu, find_gpus
 from gpuaccept.device.nvidia.host import Host
+from gpuaccept.device.nvidia.kernel_log import KernelLog
 from gpuaccept.device.nvidia.kernels import kernel_facts
 from gpuaccept.device.nvidia.loaded import is_stub
 from gpuaccept.device.nvidia.pcie import pcie
@@ -177,6 +178,7 @@ class NvidiaNode:
         self._gpus = tuple(gpu.index for gpu in found) if gpus is None else gpus
         self._compute = Compute(cuda, self._gpu, host, pulse)
         self._xids: XidWatch | None = None
+        self._log = KernelLog(host.root)
         self._closed = False
 
     @property
@@ -308,7 +310,7 @@ class NvidiaNode:
 
     def host(self) -> HostState:
         self._pulse(None, "host files")
-        return host_state(self._host, [gpu.pci_address for gpu in self._found])
+        return host_state(self._host, [gpu.pci_address for gpu in self._found], self._log)
 
     def integrity_begin(self, gpu: int, share: float) -> int:
         return self._compute.integrity_begin(gpu, share)
