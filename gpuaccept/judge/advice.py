@@ -14,6 +14,7 @@ _LOST = re.compile(r"gpu[ _]is[ _]lost|fallen off|xid 79|unknown error", re.IGNO
 _SILENT = re.compile(r"timed? ?out|no progress|silen|hung|hang|killed|died", re.IGNORECASE)
 _ABSENT = re.compile(r"not supported|not found|not measured by this version|insufficient permission", re.IGNORECASE)
 _MEMORY = re.compile(r"out of memory|out_of_memory|memory_allocation|insufficient memory", re.IGNORECASE)
+_BOUNDS = ("lower_bound", "upper_bound")
 NVML_LOST = 15
 """NVML_ERROR_GPU_IS_LOST: the GPU has fallen off the bus (nvml.h)."""
 
@@ -30,6 +31,10 @@ def remedy(evidence: Evidence, found: Part, outcome: Outcome, miss: Miss, shared
     """Remedy for a part by its gravest miss. `shared`: all GPUs of the node miss it."""
     cause, action = _cause(outcome, miss, shared)
     again = f"gpuaccept run --profile {evidence.profile.name} --only {check_of(outcome.limit.metric)}"
+    if miss.why == "limit" and outcome.declared is not None and outcome.declared.reduction in _BOUNDS:
+        warming = "It was still warming up when the soak ended, so nothing is wrong yet, and nothing is shown."
+        longer = "A longer soak tells: the plan `acceptance`, or a larger `duration_s` of `thermal_soak`."
+        return Remedy(cause, action, (warming, longer, "If the finding stays, send the record to the supplier."))
     return Remedy(cause, action, _sentences(cause, action, words(found), found, again, miss))
 
 

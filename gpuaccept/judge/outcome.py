@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from gpuaccept.data import Failure, Limit, MetricDeclaration, Result, Scalar
 
@@ -42,8 +43,7 @@ class Miss(NamedTuple):
     """The `valid` limit that keeps the verdict from counting."""
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """One limit judged on all its subjects."""
 
     limit: Limit

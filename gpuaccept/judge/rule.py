@@ -28,6 +28,8 @@ from gpuaccept.judge.shown import Medians, Nothing, Readings, Same, worst_sample
 from gpuaccept.judge.statistics import median
 from gpuaccept.judge.subjects import NODE, selected
 
+_NOTHING = Nothing()
+
 
 @dataclass
 class Tables:
@@ -81,7 +83,7 @@ def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
     if declared is None:
         return _no_outcome(limit, None, (NODE,), f"not measured: no check declares {limit.metric}")
     measured = data.measured(declared)
-    subjects = selected(measured.subjects, limit.subjects)
+    subjects = measured.subjects if limit.subjects == "*" else selected(measured.subjects, limit.subjects)
     if not subjects:
         return _no_outcome(limit, declared, (NODE,), f"no subject of {limit.metric} fits {limit.subjects!r}")
     needed = scope.needed(declared, measured.most)
@@ -97,7 +99,7 @@ def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
 
 def _no_outcome(limit: Limit, declared: MetricDeclaration | None, subjects: tuple[str, ...], reason: str) -> Outcome:
     misses = {subject: not_measured(subject, reason) for subject in subjects}
-    return Outcome(limit, declared, subjects, misses, Nothing())
+    return Outcome(limit, declared, subjects, misses, _NOTHING)
 
 
 def _absent(

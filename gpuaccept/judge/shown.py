@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gpuaccept.data import Limit, MetricDeclaration, Scalar
 from gpuaccept.judge.estimate import Sampled
@@ -22,8 +23,7 @@ class Nothing:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Same:
+class Same(Struct, frozen=True):
     """All subjects show one and the same."""
 
     one: Value
@@ -35,8 +35,7 @@ class Same:
         return subjects[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Medians:
+class Medians(Struct, frozen=True):
     """The median of each subject, with U where the limit is put to it with a guard band."""
 
     limit: Limit
@@ -54,8 +53,7 @@ class Medians:
         return _nearest(self.limit, self.declared, subjects, self.sampled.middles.__getitem__)
 
 
-@dataclass(frozen=True, slots=True)
-class Readings:
+class Readings(Struct, frozen=True):
     """The reading of each subject that is nearest to the limit, or the change of its counter."""
 
     limit: Limit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -15,16 +14,14 @@ import msgspec
 from gpuaccept.check import SeriesBlock
 from gpuaccept.data import Failure, Outcome, PlannedStep
 from gpuaccept.device import open as device
-from gpuaccept.errors import DeviceUnavailable, GpuacceptError, UsageError
+from gpuaccept.errors import GpuacceptError
+from gpuaccept.run.identify import OPEN_LIMIT_S, POLL_S, identify, loaded
 from gpuaccept.run.loading import LoadedCheck
 from gpuaccept.run.messages import Block, Done, Failed, Open, Opened, Perform, process_state, unpack
 from gpuaccept.run.perform import Performed, merged
 from gpuaccept.run.performer import StepResult, Stopped, Watch
 from gpuaccept.run.process import Nursery, Worker, end, start
 
-OPEN_LIMIT_S = 120.0
-"""Longest silence of a worker whose device is not open yet: loading a driver on a large node takes a minute."""
-_POLL_S = 0.1
 _NODE = "node"
 """The worker for what happens between GPUs (on the mock: for everything)."""
 _NODE_HANGS = 2
@@ -72,6 +69,10 @@ class Crew:
     _hangs: Counter[str] = field(default_factory=Counter)
     _gpus: tuple[int, ...] = ()
     _known: tuple[str, ...] = ()
+    _without: tuple[int, ...] | None = None
+    """GPUs that hung while the node was identified: no worker opens them."""
+    _early: list[tuple[str, str, str]] = field(default_factory=list)
+    """Events from before the first step, which tells them."""
     _clock: float = 0.0
 
     def __post_init__(self) -> None:
@@ -81,19 +82,25 @@ class Crew:
         self._clock = start_s
         everything = Open(spec=self.spec, gpus=None, start_s=start_s, checks_dir=self.checks_dir)
         try:
-            self._loaded(check)
-            self._holder = self._fork(msgspec.structs.replace(everything, identify=True))
+            self._nursery = Nursery(self.spec.device)
+            loaded(self._nursery.ready, check)
             if self._traits.one_worker:
                 self._workers[_NODE] = self._fork(everything)
+            found = identify(self._fork, everything, not self._traits.one_worker, self._traits.silence_s, check)
         except OSError as error:
             raise GpuacceptError(
                 f"a measuring process could not start: {error}", "run it again with --debug"
             ) from error
-        opened = self._identified(self._holder, check)
-        self._gpus, self._clock = opened.gpus, opened.now_s
-        addresses = {gpu.index: gpu.pci_bus_id for gpu in opened.facts.gpus}
-        self._known = tuple(addresses.get(gpu, "") for gpu in range(1 + max(opened.gpus, default=-1)))
-        return opened
+        self._holder, opened = found.holder, found.opened
+        self._gpus, self._clock = tuple(sorted({*opened.gpus, *found.left_out})), opened.now_s
+        self._excluded |= found.left_out
+        self._early = [("hang", f"gpu/{gpu}", text) for gpu, (_, text) in found.left_out.items()]
+        if found.left_out:
+            self._without = tuple(found.left_out)
+        else:
+            addresses = {gpu.index: gpu.pci_bus_id for gpu in opened.facts.gpus}
+            self._known = tuple(addresses.get(gpu, "") for gpu in range(1 + max(opened.gpus, default=-1)))
+        return msgspec.structs.replace(opened, gpus=self._gpus)
 
     def expect(self, steps: Sequence[PlannedStep]) -> None:
         for name in dict.fromkeys(name for step in steps if not step.skip for name in self._names(step)):
@@ -107,7 +114,8 @@ class Crew:
         watch.check()
         names = self._names(step)
         task = _Task(step, Perform(step=step, seed=seed, origin_s=origin_s), on_series, watch)
-        out = _Round(failures=self._known_failures(step, names))
+        out = _Round(failures=self._known_failures(step, names), events=self._early)
+        self._early = []
         for at_once in [names] if step.at_once else [[name] for name in names]:
             out.add(self._round(at_once, task))
         performed = merged(out.parts) if out.parts else None
@@ -151,7 +159,7 @@ class Crew:
             except Stopped:
                 end(*(self._workers.pop(name) for name in busy))
                 raise
-            ready = wait([worker.pipe for worker in busy.values()], timeout=_POLL_S)
+            ready = wait([worker.pipe for worker in busy.values()], timeout=POLL_S)
             for name, worker in list(busy.items()):
                 task.watch.progress(*worker.board.read()[2:])
                 if worker.pipe in ready:
@@ -289,9 +297,8 @@ class Crew:
 
     def _start(self, name: str) -> Worker:
         gpus = self._between() if name == _NODE else (int(name.split("/")[1]),)
-        return self._fork(
-            Open(spec=self.spec, gpus=gpus, start_s=self._clock, checks_dir=self.checks_dir, known=self._known)
-        )
+        message = Open(spec=self.spec, gpus=gpus, start_s=self._clock, checks_dir=self.checks_dir)
+        return self._fork(msgspec.structs.replace(message, known=self._known, without=self._without))
 
     def _fork(self, message: Open) -> Worker:
         """A worker from the nursery; where that was killed, from another one. Raises OSError."""
@@ -302,39 +309,6 @@ class Crew:
                 self._nursery.close()
         self._nursery = Nursery(self.spec.device)
         return start(self._nursery, message)
-
-    def _loaded(self, check: Callable[[], None]) -> None:
-        """Wait for the nursery's modules."""
-        self._nursery = Nursery(self.spec.device)
-        limit = time.monotonic() + OPEN_LIMIT_S
-        while not self._nursery.ready(_POLL_S):
-            check()
-            if time.monotonic() > limit:
-                raise OSError(f"its modules were not loaded within {OPEN_LIMIT_S:g} s")
-
-    def _identified(self, worker: Worker, check: Callable[[], None]) -> Opened:
-        while not worker.pipe.poll(_POLL_S):
-            check()
-            if worker.silence() > OPEN_LIMIT_S:
-                gpu, call = worker.board.read()[2:]
-                where = f" on GPU {gpu}" if gpu is not None else ""
-                raise DeviceUnavailable(
-                    f"the driver did not answer in {call or 'start'}{where} for {OPEN_LIMIT_S:g} s",
-                    "look for XIDs in the kernel log, then reboot the node",
-                )
-        try:
-            message = unpack(worker.pipe.recv_bytes())
-        except (EOFError, OSError) as error:
-            end(worker)
-            raise GpuacceptError(
-                f"a measuring process ended at once (exit {worker.process.returncode})", "run it again with --debug"
-            ) from error
-        if isinstance(message, Failed):
-            kind = {"unavailable": DeviceUnavailable, "usage": UsageError}.get(message.kind, GpuacceptError)
-            raise kind(message.fact, message.remedy)
-        assert isinstance(message, Opened)
-        worker.ready = True
-        return message
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ class Open(Message, frozen=True, kw_only=True):
     checks_dir: str
     known: tuple[str, ...] = ()
     """PCI addresses of all GPUs by index, once the node was identified."""
+    without: tuple[int, ...] | None = None
+    """GPUs that hang. The others are found by the kernel's list of PCI devices, which asks no GPU."""
     identify: bool = False
     """Whether the answer is to be Opened, with what the whole node is, rather than Ready."""
 

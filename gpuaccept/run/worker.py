@@ -49,7 +49,9 @@ def _serve(pipe: Connection, board: PulseBoard) -> None:
     assert isinstance(message, Open)
     board.beat(None, "open")
     checks = load_checks(Path(message.checks_dir) if message.checks_dir else None)
-    node: Node = device.open_node(message.spec, message.gpus, board.beat, message.start_s, message.known)
+    node: Node = device.open_node(
+        message.spec, message.gpus, board.beat, message.start_s, message.known, message.without
+    )
     pipe.send_bytes(pack(_opened(node, message) if message.identify else Ready()))
     while True:
         message = unpack(pipe.recv_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 
 import pytest
 
@@ -14,8 +15,9 @@ from gpuaccept.profile.load import load_profile
 from gpuaccept.run.loading import load_checks
 
 MODELS = {"mock:hgx-b200": "de-industrial-ai-cloud", "mock:hgx-h100": "hgx-h100", "mock:gb200-nvl72": "gb200-nvl72"}
-SEEDS = range(int(os.environ.get("GPUACCEPT_SEEDS", "2")))
-"""Two here, since a whole run takes a second; `GPUACCEPT_SEEDS=5 make test` tries more, `make evaluate` many."""
+SEEDS = range(int(os.environ.get("GPUACCEPT_SEEDS", "5")))
+"""`GPUACCEPT_SEEDS=20 make test` tries more, `make evaluate` many."""
+profile_of = cache(load_profile)
 
 
 def can_have(device: str, fault: Fault) -> bool:
@@ -51,7 +53,7 @@ WITH_SEVERITY = [fault for fault in applicable("mock:hgx-b200") if fault.severit
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_a_fault_is_found_and_its_part_named(device: str, fault: Fault) -> None:
-    trial = run(load_profile(MODELS[device]), device, seed=1, faults=(fault.name,))
+    trial = run(profile_of(MODELS[device]), device, seed=1, faults=(fault.name,))
     found = trial.leading
 
     assert trial.judgement.decision != "accepted"
@@ -68,7 +70,7 @@ def test_a_fault_is_found_and_its_part_named(device: str, fault: Fault) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("fault", WITH_SEVERITY, ids=lambda fault: fault.name)
 def test_a_fault_just_beyond_the_limit_is_not_accepted(fault: Fault, seed: int) -> None:
-    profile = load_profile(MODELS["mock:hgx-b200"])
+    profile = profile_of(MODELS["mock:hgx-b200"])
     smallest = smallest_severity(fault, profile.profile.cohorts[0], "mock:hgx-b200")
     assert smallest is not None
     asked = f"{fault.name}:{fault.severity_key}={1.2 * smallest:.4f}"
@@ -82,7 +84,7 @@ def test_a_fault_just_beyond_the_limit_is_not_accepted(fault: Fault, seed: int) 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("fault", WITH_SEVERITY, ids=lambda fault: fault.name)
 def test_a_fault_of_half_that_size_is_not_failed(fault: Fault, seed: int) -> None:
-    profile = load_profile(MODELS["mock:hgx-b200"])
+    profile = profile_of(MODELS["mock:hgx-b200"])
     smallest = smallest_severity(fault, profile.profile.cohorts[0], "mock:hgx-b200")
     assert smallest is not None
     asked = f"{fault.name}:{fault.severity_key}={0.5 * smallest:.4f}"
@@ -94,7 +96,7 @@ def test_a_fault_of_half_that_size_is_not_failed(fault: Fault, seed: int) -> Non
 
 @pytest.mark.parametrize("seed", range(1, 51))
 def test_a_good_node_is_accepted(seed: int) -> None:
-    trial = run(load_profile("de-industrial-ai-cloud"), "mock:hgx-b200", seed)
+    trial = run(profile_of("de-industrial-ai-cloud"), "mock:hgx-b200", seed)
 
     assert trial.judgement.decision == "accepted", [finding.title for finding in trial.judgement.findings]
 
@@ -116,3 +118,20 @@ def test_the_catalogue_holds_what_it_must() -> None:
         "nvme_missing", "dimm_missing", "other_process_running", "nvlink_recoveries_creeping",
         "nvlink_one_direction_slow", "nvswitch_port_weak", "p2p_over_pcie_silently", "p2p_corrupts", "xid_79", "xid_94",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "limit"),
+    [
+        ("paste_pumpout", "margin_bound"),
+        ("thermal_interface_bad", "margin_min"),
+        ("clock_stuck_low", "unexplained_clock"),
+    ],
+)
+def test_a_soak_of_minutes_does_not_pass_what_still_gets_worse(asked: str, limit: str) -> None:
+    trial = run(profile_of("de-industrial-ai-cloud"), "mock:hgx-b200", 1, (asked,), plan="node")
+
+    assert trial.judgement.decision != "accepted"
+    assert trial.leading is not None
+    assert (trial.leading.limit, trial.leading.part.subject) == (limit, "gpu/2")
+    assert ("still warming up" in trial.leading.advice[0]) is (limit == "margin_bound")

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gpuaccept.check import KernelEvent, Unavailable
-from gpuaccept.device.nvidia.kernel_log import events_of, read_kernel_log
+from gpuaccept.device.nvidia.kernel_log import KernelLog, events_of, read_kernel_log
 
 CAPTURES = Path(__file__).resolve().parent.parent / "data" / "kernel_log"
 EXPECTED: dict[str, list[tuple[str, int, str]]] = {
@@ -124,6 +124,39 @@ def test_what_the_ring_has_overwritten_is_journalds(tmp_path: Path) -> None:
         assert not isinstance(events, Unavailable)
         found[sequence] = [event.number for event in events]
     assert found == {0: [13], 4000: [48, 13]}
+
+
+RING = {
+    "before": "4,10,5000000,-;NVRM: Xid (PCI:0000:1b:00): 48, text\n4,11,6000000,-;a line\n",
+    "goes on": "4,12,7000000,-;another line\n4,13,90000000,-;NVRM: Xid (PCI:0000:1b:00): 13, text\n",
+    "with a gap": "4,40,80000000,-;another line\n4,41,90000000,-;NVRM: Xid (PCI:0000:1b:00): 13, text\n",
+}
+
+
+def test_what_was_read_stays_known_when_the_ring_overwrites_it(tmp_path: Path) -> None:
+    assert read_twice(tmp_path, "goes on") == [48, 13]
+
+
+def test_records_that_were_overwritten_unread_are_no_clean_log(tmp_path: Path) -> None:
+    lost = read_twice(tmp_path, "with a gap")
+    assert lost == "the kernel overwrote 28 records of its log before they were read, and journald keeps no copy"
+
+    journal = tmp_path / "usr/bin/journalctl"
+    journal.parent.mkdir(parents=True)
+    journal.write_text("#!/bin/sh\nexit 1\n")
+    journal.chmod(0o755)
+    assert read_twice(tmp_path, "with a gap") == [48, 13]
+    journal.write_text("#!/bin/sh\necho 'no journal files were found' >&2\nexit 1\n")
+    assert read_twice(tmp_path, "with a gap") == lost
+
+
+def read_twice(root: Path, then: str) -> list[int] | str:
+    (root / "dev").mkdir(exist_ok=True)
+    log = KernelLog(root)
+    for ring in ("before", then):
+        (root / "dev/kmsg").write_text(RING[ring])
+        events = log.read()
+    return events.reason if isinstance(events, Unavailable) else [event.number for event in events]
 
 
 def test_a_log_that_is_not_there_or_empty_is_not_measured(tmp_path: Path) -> None:

@@ -106,6 +106,24 @@ def test_a_hang_and_a_fault_cost_their_own_gpus_alone(machine: StubMachine) -> N
 
 
 @needs_gcc
+def test_a_gpu_that_hangs_while_the_node_is_identified_costs_itself_alone(machine: StubMachine) -> None:
+    machine.set("gpu3.fault.nvmlDeviceGetUUID=hang")
+    impatient = "import gpuaccept.run.identify as identify\nidentify.OPEN_LIMIT_S = 3.0\n" + _QUICK_TO_NOTICE
+    done = machine.run("-c", impatient, *arguments(machine)[2:], "--only", "inventory", "--only", "ecc", timeout=90.0)
+    assert done.returncode in (3, 5), done.stdout + done.stderr
+    found = evidence(machine)
+
+    assert [gpu["index"] for gpu in found["node"]["gpus"]] == [0, 1, 2, 4, 5, 6, 7]
+    assert [(event["kind"], event["subject"]) for event in found["events"]] == [("hang", "gpu/3")]
+    assert "in nvmlDeviceGetUUID on GPU 3 for 3 s while the node was identified" in found["events"][0]["text"]
+    others = {f"gpu/{gpu}" for gpu in range(8)} - {"gpu/3"}
+    assert measured(found, "inventory.serial") == [others] * 2
+    failures = [f for step in found["steps"] for f in step.get("failures", ()) if f["subject"] == "gpu/3"]
+    assert failures and all("left out since" in failure["reason"] for failure in failures)
+    assert "GPU 3" in (machine.root / "out" / "certificate.html").read_text()
+
+
+@needs_gcc
 def test_a_gpu_lost_on_the_way_leaves_the_others_their_numbers(machine: StubMachine) -> None:
     machine.set()
     child = subprocess.Popen(

@@ -78,6 +78,19 @@ def test_traffic_that_is_not_counted_both_ways_is_not_measured(machine: StubMach
 # --- PCIe and C2C --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("state", "looks"),
+    [("", 1), ("pcie.width=8", 2), ("pcie.width=8\nfault.cuEventQuery=600", 1)],
+    ids=["full speed", "slow when the copies had ended", "slow while copies ran"],
+)
+def test_a_link_is_slow_only_where_copies_still_run_or_at_a_second_look(
+    machine: StubMachine, state: str, looks: int
+) -> None:
+    machine.set(state)
+    _, asked = machine.ask("node.pcie(2, True)[:5]", "[name for _, name in calls].count('cuEventQuery')")
+    assert asked == looks
+
+
 def test_a_link_that_saves_power_is_fast_under_load(machine: StubMachine) -> None:
     machine.set("pcie.gen_idle=1", "pcie.width=8", "field94=7")
     idle, busy = machine.ask("node.pcie(2, False)[:5]", "node.pcie(2, True)[:5]")

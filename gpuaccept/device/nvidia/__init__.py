@@ -12,17 +12,23 @@ from gpuaccept.data import Layer
 __all__ = ["is_stub", "libraries", "open_nvidia"]
 
 
-def open_nvidia(gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...] = ()) -> Node:
+def open_nvidia(
+    gpus: tuple[int, ...] | None,
+    pulse: Pulse,
+    known: tuple[str, ...] = (),
+    without: tuple[int, ...] | None = None,
+) -> Node:
     """The GPUs of this machine, or those of them with these indices (PCI order).
 
     `known` are the PCI addresses of all, by index, as another process found them: no other GPU is opened then.
+    With `without`, GPUs that hang, the kernel's list of PCI devices takes their place.
 
     Raises DeviceUnavailable, one sentence and a remedy, where nothing can be measured; UsageError for an index that
     does not exist.
     """
     from gpuaccept.device.nvidia.node import open_node
 
-    return open_node(gpus, pulse, known)
+    return open_node(gpus, pulse, known, without)
 
 
 def is_stub() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 from gpuaccept.check import (
@@ -67,7 +68,7 @@ class Compute:
         passes: int,
         seed: int,
     ) -> Transfers:
-        contexts = [_attempt(lambda gpu=gpu: self._context(gpu)) for gpu in gpus]  # type: ignore[misc]
+        contexts = [_attempt(partial(self._context, gpu)) for gpu in gpus]
         usable = [context for context in contexts if isinstance(context, Context)]
         jobs = host_jobs(usable, direction, engine, bidirectional, buffer_bytes, passes, seed)
         return _in_order(contexts, jobs)
@@ -82,20 +83,17 @@ class Compute:
         passes: int,
         seed: int,
     ) -> Transfers:
-        contexts = [
-            _attempt(lambda pair=pair: (self._context(pair[0]), self._context(pair[1])))  # type: ignore[misc]
-            for pair in pairs
-        ]
+        contexts = [_attempt(partial(self._both, *pair)) for pair in pairs]
         usable = [pair for pair in contexts if not isinstance(pair, Unavailable)]
         jobs = peer_jobs(usable, operation, engine, bidirectional, buffer_bytes, passes, seed)
         return _in_order(contexts, jobs)
 
     @contextmanager
-    def busy(self, gpu: int) -> Iterator[None]:
-        """Copies from the host to a GPU run for as long as the block lasts, half a second at most: a link that has
-        nothing to carry may be slow."""
-        with keep_busy(self._context(gpu)):
-            yield
+    def busy(self, gpu: int, seconds: float) -> Iterator[Callable[[], bool]]:
+        """Copies from the host to a GPU run for as long as the block lasts, `seconds` at most, and what is given tells
+        whether they still do: a link that has nothing to carry may be slow."""
+        with keep_busy(self._context(gpu), seconds) as still:
+            yield still
 
     def gemm(self, gpu: int, precision: Precision, size: int, passes: int, seed: int) -> Gemm:
         context = self._context(gpu)
@@ -166,6 +164,9 @@ class Compute:
             context.close()
         for held in (self._loads, self._integrity, self._contexts):
             held.clear()
+
+    def _both(self, gpu: int, peer: int) -> tuple[Context, Context]:
+        return self._context(gpu), self._context(peer)
 
     def _context(self, gpu: int) -> Context:
         found = self._find(gpu)

@@ -46,9 +46,9 @@ def find_gpus(
     found = []
     for number in range(nvml.call(None, "nvmlDeviceGetCount")):
         with suppress(DeviceError):
-            handle = nvml.call(None, "nvmlDeviceGetHandleByIndex", number)
-            pci = nvml.call(None, "nvmlDeviceGetPciInfo", handle)
-            found.append((sysfs_address(_text(pci.busId)), pci, handle, _uuid(nvml, handle)))
+            handle = nvml.call(number, "nvmlDeviceGetHandleByIndex", number)
+            pci = nvml.call(number, "nvmlDeviceGetPciInfo", handle)
+            found.append((sysfs_address(_text(pci.busId)), pci, handle, _uuid(nvml, number, handle)))
     found.sort(key=lambda entry: entry[0])
     return tuple(
         _gpu(index, pci, handle, ordinals.get(address), uuid)
@@ -61,7 +61,7 @@ def _known(nvml: Nvml, index: int, address: str, ordinals: dict[str, int], wante
         with suppress(DeviceError):
             handle = nvml.call(index, "nvmlDeviceGetHandleByPciBusId", address.encode())
             pci = nvml.call(index, "nvmlDeviceGetPciInfo", handle)
-            return _gpu(index, pci, handle, ordinals.get(sysfs_address(address)), _uuid(nvml, handle))
+            return _gpu(index, pci, handle, ordinals.get(sysfs_address(address)), _uuid(nvml, index, handle))
     return Gpu(index, None, None, "", address, "", "")
 
 
@@ -93,8 +93,8 @@ def _ordinals(cuda: Cuda) -> dict[str, int]:
     return found
 
 
-def _uuid(nvml: Nvml, handle: Any) -> str:
-    uuid = nvml.read(None, "nvmlDeviceGetUUID", handle)
+def _uuid(nvml: Nvml, gpu: int, handle: Any) -> str:
+    uuid = nvml.read(gpu, "nvmlDeviceGetUUID", handle)
     return "" if isinstance(uuid, Unavailable) else str(uuid)
 
 

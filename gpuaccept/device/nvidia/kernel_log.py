@@ -40,35 +40,72 @@ _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
 
 def read_kernel_log(root: Path) -> tuple[KernelEvent, ...] | Unavailable:
-    """The events since boot, oldest first: of the kernel's ring buffer below `root`, and of journald's copy of what the
-    ring has overwritten, where there is one.
-
-    Unavailable without permission (kernel.dmesg_restrict) and in a container that has no /dev/kmsg.
-    """
-    try:
-        text = _read_ring(root / "dev/kmsg")
-    except PermissionError:
-        return Unavailable(_CALL, errno.EACCES, "no permission to read the kernel log: run as root")
-    except OSError as error:
-        return Unavailable(_CALL, error.errno or 0, f"the kernel log can't be read: {error.strerror}")
-    if not text.strip():
-        return Unavailable(_CALL, 0, "the kernel log is empty here, which no running kernel's is: a container hides it")
-    events = events_of(text.splitlines())
-    first = _FIRST.match(text)
-    if first and int(first.group(1)) > 0:  # the ring has overwritten its beginning
-        begins = int(first.group(2)) / 1e6
-        events = (*(event for event in _journal(root) if 0.0 <= event.at_s < begins), *events)
-    return events
+    """See KernelLog.read: the log of `root`, read for the first time."""
+    return KernelLog(root).read()
 
 
-def _journal(root: Path) -> tuple[KernelEvent, ...]:
-    """The events that journald keeps of this boot; none where it does not run, or does not answer in time."""
+class KernelLog:
+    """The kernel's ring buffer below `root`. What was read once stays known when the ring overwrites it: events that
+    vanished would make room for new ones, and their difference would be zero."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._last: int | None = None
+        """Sequence number of the youngest record that was read."""
+        self._known: tuple[KernelEvent, ...] = ()
+
+    def read(self) -> tuple[KernelEvent, ...] | Unavailable:
+        """The events since boot, oldest first: of the ring, and of what it has overwritten as far as this object has
+        read it before or journald keeps a copy.
+
+        Unavailable without permission (kernel.dmesg_restrict), in a container that has no /dev/kmsg, and where records
+        were overwritten since the last reading that nobody kept.
+        """
+        try:
+            text = _read_ring(self._root / "dev/kmsg")
+        except PermissionError:
+            return Unavailable(_CALL, errno.EACCES, "no permission to read the kernel log: run as root")
+        except OSError as error:
+            return Unavailable(_CALL, error.errno or 0, f"the kernel log can't be read: {error.strerror}")
+        if not text.strip():
+            reason = "the kernel log is empty here, which no running kernel's is: a container hides it"
+            return Unavailable(_CALL, 0, reason)
+        lines = text.splitlines()
+        records = [(int(match[1]), int(match[2]) / 1e6) for match in map(_FIRST.match, lines) if match]
+        events = events_of(lines)
+        if records and records[0][0] > 0:  # the ring has overwritten its beginning
+            first, begins = records[0]
+            older = self._older(first, begins)
+            if isinstance(older, Unavailable):
+                return older
+            events = (*older, *events)
+        self._last = records[-1][0] if records else self._last
+        self._known = events
+        return events
+
+    def _older(self, first: int, begins: float) -> tuple[KernelEvent, ...] | Unavailable:
+        """The events before record `first`, at `begins` seconds. At the first reading of a run, those that nobody
+        keeps do not matter: they are not new in it."""
+        kept = tuple(event for event in self._known if event.at_s < begins)
+        told = _journal(self._root)
+        journal = tuple(event for event in told or () if 0.0 <= event.at_s < begins)
+        if told is None and self._last is not None and first > self._last + 1:
+            lost = first - self._last - 1
+            reason = f"the kernel overwrote {lost} records of its log before they were read, and journald keeps no copy"
+            return Unavailable(_CALL, 0, reason)
+        return max(journal, kept, key=len)
+
+
+def _journal(root: Path) -> tuple[KernelEvent, ...] | None:
+    """The events that journald keeps of this boot; None where it does not run, or does not answer in time."""
     program = root / "usr/bin/journalctl"
     command = [str(program), "-k", "-b", "-q", "--no-pager", "-o", "short-monotonic", "-g", "Xid|fallen off the bus"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_JOURNAL_S)
     except (OSError, subprocess.TimeoutExpired):
-        return ()
+        return None
+    if said.returncode and not said.stdout and said.stderr.strip():
+        return None  # with no match it ends with 1, too, and says nothing
     return events_of(said.stdout.splitlines())
 
 

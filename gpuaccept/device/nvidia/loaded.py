@@ -20,14 +20,20 @@ def libraries(maps: Path = Path("/proc/self/maps")) -> tuple[Layer, ...]:
     return tuple(Layer(name=str(path), sha256=_sha256(path)) for path in _mapped(maps))
 
 
+_seen: list[str] = []
+"""UUIDs of the GPUs that this process has opened. Asking anew would ask GPUs that hang, too."""
+
+
 def is_stub(uuids: tuple[str, ...] | None = None) -> bool:
     """True where a driver library exports the stub's symbol, or a GPU's UUID has the stub's pattern.
 
-    `uuids` saves asking NVML for them.
+    `uuids` saves asking NVML for them; so does whoever asked before with UUIDs of this process's GPUs.
     """
     if any(_exports_symbol(name) for name in _SONAMES):
         return True
-    return any(uuid.startswith(STUB_UUID) for uuid in (_uuids() if uuids is None else uuids))
+    if uuids:
+        _seen[:] = uuids
+    return any(uuid.startswith(STUB_UUID) for uuid in (uuids if uuids is not None else _seen or _uuids()))
 
 
 def _exports_symbol(soname: str) -> bool:

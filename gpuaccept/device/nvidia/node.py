@@ -39,14 +39,16 @@ from gpuaccept.check import (
     Unavailable,
 )
 from gpuaccept.data import GpuFacts, NodeFacts
-from gpuaccept.device.nvidia import bmc, links, telemetry
+from gpuaccept.device.nvidia import bmc, host_copies, links, telemetry
 from gpuaccept.device.nvidia.calls import Cuda, Nvml
 from gpuaccept.device.nvidia.compute import Compute
 from gpuaccept.device.nvidia.discovery import Gpu, find_gpus
+from gpuaccept.device.nvidia.drivers import open_cuda, open_nvml
 from gpuaccept.device.nvidia.host import Host
+from gpuaccept.device.nvidia.kernel_log import KernelLog
 from gpuaccept.device.nvidia.kernels import kernel_facts
 from gpuaccept.device.nvidia.loaded import is_stub
-from gpuaccept.device.nvidia.pcie import pcie
+from gpuaccept.device.nvidia.pcie import at_full_speed, pcie
 from gpuaccept.device.nvidia.processes import compute_processes
 from gpuaccept.device.nvidia.programs import Programs
 from gpuaccept.device.nvidia.sensors import sample_blocks
@@ -54,20 +56,20 @@ from gpuaccept.device.nvidia.surroundings import host_state
 from gpuaccept.device.nvidia.xids import XidWatch
 from gpuaccept.errors import UsageError
 
-_OLDEST_CUDA = 12080
-"""The first driver with every entry point that the CUDA 13 bindings use here (cuEventElapsedTime_v2)."""
-_SYSTEM_NOT_READY = 802
-_NO_DEVICE = 100
 _WAIT_SLICE_S = 1.0
 """Waiting is no silence: it is announced anew this often."""
 _LINK_TRAINS_S = 0.2
 """A link that saved power is at full speed long before this after the first copy."""
+_BUSY_LONGER = 4
+"""A link that seemed slow after its copies had ended is looked at again with this many times as many."""
 _STUB_ROOT = "GPUACCEPT_STUB_ROOT"
 """Where /sys and /proc of the tests' machine lie. Read on the stub driver only, never on a real one."""
 
 
-def open_node(gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...] = ()) -> NvidiaNode:
-    """Open NVML and CUDA; `known` as in find_gpus.
+def open_node(
+    gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...] = (), without: tuple[int, ...] | None = None
+) -> NvidiaNode:
+    """Open NVML and CUDA; `known` as in find_gpus, `without` as in open_nvidia.
 
     Raises DeviceUnavailable with one sentence and a remedy where that can't be done.
     """
@@ -75,11 +77,14 @@ def open_node(gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...]
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     os.environ["CUDA_MODULE_LOADING"] = "EAGER"  # a lazy load waits for the stream that the start gate holds
     os.environ["CUDA_PYTHON_DISABLE_MAJOR_VERSION_WARNING"] = "1"
-    nvml = _open_nvml(pulse)
-    cuda = _open_cuda(pulse)
+    nvml = open_nvml(pulse)
+    cuda = open_cuda(pulse)
+    if without is not None:
+        known = _host(is_stub(())).pci_gpus()
+        gpus = tuple(gpu for gpu in range(len(known)) if gpu not in without) if gpus is None else gpus
     found = find_gpus(nvml, cuda, known, gpus)
     stub = is_stub(tuple(gpu.uuid for gpu in found))
-    host = Host(Path(os.environ.get(_STUB_ROOT, "/"))) if stub else Host()
+    host = _host(stub)
     if not found:
         raise DeviceUnavailable("the NVIDIA driver finds no GPU on this machine", "run `gpuaccept doctor`")
     unknown = [gpu for gpu in gpus or () if gpu >= len(found)]
@@ -94,62 +99,8 @@ def open_node(gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...]
     return node
 
 
-def _open_nvml(pulse: Pulse) -> Nvml:
-    nvml = Nvml(pulse)
-    try:
-        nvml.call(None, "nvmlInit")
-    except DeviceError as error:
-        if error.code == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
-            raise DeviceUnavailable(
-                "no NVIDIA driver on this machine (libnvidia-ml.so.1 not found)",
-                "install the driver, or try a simulated node: --device mock:hgx-b200",
-            ) from None
-        if error.code == pynvml.NVML_ERROR_NO_PERMISSION:
-            raise DeviceUnavailable(
-                f"no permission for the GPUs: {error.call} returned {error.code} ({error.name})",
-                "run as root, or as a member of the group that owns /dev/nvidia*",
-            ) from None
-        raise DeviceUnavailable(
-            f"the NVIDIA driver does not answer: {error.call} returned {error.code} ({error.name})",
-            "load the driver (modprobe nvidia), or run `gpuaccept doctor` to see what is missing",
-        ) from None
-    return nvml
-
-
-def _open_cuda(pulse: Pulse) -> Cuda:
-    cuda = Cuda(pulse)
-    try:
-        cuda.call(None, "cuInit", 0)
-        version = cuda.call(None, "cuDriverGetVersion")
-    except DeviceError as error:
-        raise _cuda_unavailable(error) from None
-    if version < _OLDEST_CUDA:
-        raise DeviceUnavailable(
-            f"the driver supports CUDA {version // 1000}.{version % 1000 // 10}; 12.8 or newer is needed",
-            "install driver 570 or newer",
-        )
-    return cuda
-
-
-def _cuda_unavailable(error: DeviceError) -> DeviceUnavailable:
-    if error.code == _SYSTEM_NOT_READY:
-        return DeviceUnavailable(
-            f"the GPUs are not ready: cuInit returned {error.code} ({error.name}), as without a fabric manager",
-            "start it (systemctl start nvidia-fabricmanager), wait until it has configured the switches, run again",
-        )
-    if error.code == _NO_DEVICE:
-        return DeviceUnavailable(
-            f"CUDA finds no GPU on this machine: cuInit returned {error.code} ({error.name})",
-            "run `gpuaccept doctor`",
-        )
-    if error.name == "not in this driver":
-        return DeviceUnavailable(
-            "no NVIDIA compute driver on this machine (libcuda.so.1 not found, or too old)",
-            "install the driver's compute libraries (libnvidia-compute, driver 570 or newer)",
-        )
-    return DeviceUnavailable(
-        f"CUDA can't be used: {error.call} returned {error.code} ({error.name})", "run `gpuaccept doctor`"
-    )
+def _host(stub: bool) -> Host:
+    return Host(Path(os.environ.get(_STUB_ROOT, "/"))) if stub else Host()
 
 
 class NvidiaNode:
@@ -169,6 +120,7 @@ class NvidiaNode:
         self._gpus = tuple(gpu.index for gpu in found) if gpus is None else gpus
         self._compute = Compute(cuda, self._gpu, host, pulse)
         self._xids: XidWatch | None = None
+        self._log = KernelLog(host.root)
         self._closed = False
 
     @property
@@ -284,9 +236,13 @@ class NvidiaNode:
         of = self._gpu(gpu)
         if not under_load:
             return pcie(self._nvml, of, self._host.root)
-        with self._compute.busy(gpu):
-            self.wait(_LINK_TRAINS_S)
-            return pcie(self._nvml, of, self._host.root)
+        for seconds in (host_copies.BUSY_S, _BUSY_LONGER * host_copies.BUSY_S):
+            with self._compute.busy(gpu, seconds) as carries:
+                self.wait(_LINK_TRAINS_S)
+                found = pcie(self._nvml, of, self._host.root)
+                if carries() or at_full_speed(found):  # one that had run out of copies may have been slow again
+                    break
+        return found
 
     def link_traffic(self, gpu: int) -> tuple[LinkTraffic, ...]:
         return links.link_traffic(self._nvml, self._gpu(gpu))
@@ -300,7 +256,7 @@ class NvidiaNode:
 
     def host(self) -> HostState:
         self._pulse(None, "host files")
-        return host_state(self._host, [gpu.pci_address for gpu in self._found])
+        return host_state(self._host, [gpu.pci_address for gpu in self._found], self._log)
 
     def inlet(self) -> Reading:
         if self._closed:

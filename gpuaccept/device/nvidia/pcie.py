@@ -48,6 +48,11 @@ def pcie(nvml: Nvml, gpu: Gpu, root: Path) -> Pcie:
     )
 
 
+def at_full_speed(link: Pcie) -> bool:
+    """Whether a link runs as fast and as wide as GPU and slot allow together."""
+    return link.generation == link.generation_max and link.width == link.width_max
+
+
 def c2c(nvml: Nvml, gpu: Gpu) -> C2c:
     """All C2C links of a GPU, each asked for by its number as scope. A GPU that counts none of them has none."""
     (count,) = nvml.fields(gpu.index, gpu.handle, [(pynvml.NVML_FI_DEV_C2C_LINK_COUNT, 0)])

@@ -10,15 +10,16 @@ from gpuaccept.ambient import first_line
 from gpuaccept.check import HostState, Reading, Unavailable
 from gpuaccept.device.nvidia import firmware_tables, network, pci_tree
 from gpuaccept.device.nvidia.host import Host
-from gpuaccept.device.nvidia.kernel_log import read_kernel_log
+from gpuaccept.device.nvidia.kernel_log import KernelLog
 from gpuaccept.device.nvidia.programs import Programs
 
 
-def host_state(host: Host, gpu_addresses: Sequence[str]) -> HostState:
-    """Everything of HostState; `gpu_addresses` are the PCI addresses of the GPUs by index, as sysfs writes them."""
+def host_state(host: Host, gpu_addresses: Sequence[str], log: KernelLog | None = None) -> HostState:
+    """Everything of HostState; `gpu_addresses` are the PCI addresses of the GPUs by index, as sysfs writes them. `log`
+    is the kernel log as it was read before, if it was."""
     root, programs = host.root, Programs(host.root)
     return HostState(
-        kernel_events=read_kernel_log(root),
+        kernel_events=(log or KernelLog(root)).read(),
         ports=network.ports(root),
         nvme=nvme(root),
         dimms=firmware_tables.dimms(root),

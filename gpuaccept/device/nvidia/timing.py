@@ -10,6 +10,7 @@ import ctypes
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gpuaccept.check import DeviceError
 from gpuaccept.device.nvidia.context import POINTER, U64, Context, Stream
@@ -77,9 +78,9 @@ def timed(lanes: Sequence[Lane]) -> None:
     latch[0] = latch[1] = 0
     try:
         for lane in lanes:
-            lane.attempt(lambda lane=lane: lane.hold(address))  # type: ignore[misc]
+            lane.attempt(partial(lane.hold, address))
         for lane in lanes:
-            lane.attempt(lambda lane=lane: lane.queue(lane.passes, lane.beyond))  # type: ignore[misc]
+            lane.attempt(partial(lane.queue, lane.passes, lane.beyond))
     finally:
         latch[0] = 1
     _finish(lanes)
@@ -108,7 +109,7 @@ def warm_up(lanes: Sequence[Lane]) -> None:
 
 def _span_s(lanes: Sequence[Lane], passes: int) -> float:
     for lane in lanes:
-        lane.attempt(lambda lane=lane: lane.queue(passes))  # type: ignore[misc]
+        lane.attempt(partial(lane.queue, passes))
     _finish(lanes)
     return max((lane.elapsed_ns for lane in lanes if lane.error is None), default=0) / 1e9
 
