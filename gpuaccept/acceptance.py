@@ -354,12 +354,13 @@ def _conclude(
     signed = envelope.sign(statement.encode(made), [signing.key])
     page = html.render(made, signed)
     if request.out is not None:
-        files = {"record.json": signed, "certificate.html": page}
+        files = {"certificate.html": page}
         if raw_series:
             files["series.json.gz"] = series.pack(raw_series)
         files["summary.txt"] = text.summary(made).encode()
         files["summary.json"] = text.summary_json(made)
-        store.write_new(request.out, files)
+        files["record.json"] = signed  # last: a run whose disk was full before it goes on with --resume
+        store.write_new(request.out, files, again=request.resume)
     if signing.ledger is not None:
         signing.ledger.finish(evidence.run_id, ambient.utc(), hashlib.sha256(signed).hexdigest())
     code = EXIT_INTERRUPTED if ended_as == "interrupted" else _CODES[judgement.decision]

@@ -9,9 +9,12 @@ from pathlib import Path
 from gpuaccept.errors import GpuacceptError, UsageError
 
 
-def write_new(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write files of a result directory, in order; refuses all where one exists. Raises UsageError, GpuacceptError."""
-    for name in files:
+def write_new(directory: Path, files: Mapping[str, bytes], again: bool = False) -> None:
+    """Write files of a result directory, in order; refuses all where one exists. Raises UsageError, GpuacceptError.
+
+    With `again`, only the last of them must not exist: the others may be what an earlier try left.
+    """
+    for name in list(files)[-1:] if again else files:
         if (directory / name).exists():
             raise UsageError(f"{directory / name} is there already", "name another directory with --out")
     for name, data in files.items():

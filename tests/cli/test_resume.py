@@ -75,11 +75,14 @@ def test_a_killed_soak_is_measured_anew_and_its_samples_do_not_count_twice(tmp_p
 
 def test_a_run_whose_record_alone_is_missing_gets_it(whole: Path) -> None:
     out = cut(whole, 10_000)
+    (out / "certificate.html").write_text("what was written before the disk was full")
     done = gpuaccept(*NODE, "--resume", out)
     answer = json.loads(done.stdout)
 
     assert (done.returncode, answer["complete"]) == (0, True)
     assert any("its record alone was missing" in note for note in answer["notes"])
+    page = gpuaccept("verify", "--integrity-only", "--allow-simulated", out / "certificate.html")
+    assert page.returncode == 0, page.stdout
 
 
 @pytest.mark.parametrize(
