@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from dataclasses import fields
@@ -71,6 +72,7 @@ def main(given: list[str] | None = None) -> int:
     try:
         results.evaluate(tasks, asked.work / "results.jsonl", asked.processes, stop, progress, program)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the page is written first: a second Ctrl-C can wait for seconds
         interrupted = True
     wanted = {task.key for task in made.tasks}
     found = {key: one for key, one in results.read(asked.work / "results.jsonl", program).items() if key in wanted}
