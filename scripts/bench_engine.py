@@ -166,7 +166,7 @@ def show() -> bool:
     print(f"  {'step':<42} {'wall':>8} {'driver':>8} {'own':>8}  (s; driver: calls and waits of the longest worker)")
     for step in found.steps:
         print(f"    {step.what:<40} {step.wall:8.2f} {step.driver:8.2f} {step.own:8.2f}")
-    print("    not in it: matrix products, whose steps end at once here (no cuBLASLt), with what the host verifies of them")
+    print("    not in it: matrix products and what the host verifies of them (the stub has no cuBLASLt)")
     return good
 
 
