@@ -93,7 +93,12 @@ def test_a_worker_that_dies_is_named_and_replaced(crew: Crew) -> None:
 def test_workers_whose_nursery_was_killed_are_replaced(crew: Crew) -> None:
     crew.open(lambda: None)
     assert crew._nursery is not None
+    workers = [worker.process.pid for worker in crew._workers.values()]
     crew._nursery._process.kill()
+    crew._nursery._process.wait()
+    until = time.monotonic() + 5
+    while any(map(_alive, workers)) and time.monotonic() < until:
+        time.sleep(0.01)
 
     lost = perform(crew)
     after = perform(crew)
