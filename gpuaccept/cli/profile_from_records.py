@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gpuaccept.cli.output import safe
+from gpuaccept.cli.output import emit, format_option, safe
 
 if TYPE_CHECKING:
     from gpuaccept.profile.load import LoadedProfile
@@ -40,9 +40,17 @@ _out = click.option("--out", type=click.Path(path_type=Path), metavar="FILE", he
     show_default=True,
     help="That the limit does so.",
 )
+@click.option(
+    "--slot-share",
+    type=click.FloatRange(0.5, 1.0, max_open=True),
+    default=0.999,
+    show_default=True,
+    help="Of good GPUs in a slot that its limit on heat passes; it only observes.",
+)
 @click.option("--name", help="Of the new profile  [default: the profile's, with -learned]")
 @click.option("--checks", "checks_dir", type=click.Path(path_type=Path), help="A directory with the site's own checks.")
 @_out
+@format_option
 def learn(
     records: tuple[Path, ...],
     profile_name: str,
@@ -52,18 +60,21 @@ def learn(
     allow_simulated: bool,
     share: float,
     confidence: float,
+    slot_share: float,
     name: str | None,
     checks_dir: Path | None,
     out: Path | None,
+    output: str,
 ) -> int:
     """Propose limits from records of 20 good nodes or more, of 2 lots or more.
 
     Writes a profile that extends the one named: floors and ceilings of what is measured, as tolerance limits
     (ISO 16269-6) that hold for all lots, bound to driver and power limit, and never looser than those that are there.
+    Heat under load is compared with the same slot of the other nodes.
     """
     from gpuaccept.data import Profile
     from gpuaccept.errors import ProfileError
-    from gpuaccept.learn import Lot, good_records, report, yaml_of
+    from gpuaccept.learn import Lot, as_object, good_records, report, yaml_of
     from gpuaccept.learn import learn as learn_from
     from gpuaccept.learn.propose import applied
     from gpuaccept.profile.lint import lint
@@ -76,7 +87,7 @@ def learn(
     declared = declarations(checks)
     _writable(out)
     good = good_records(records, named, trust=trust, integrity_only=integrity_only, allow_simulated=allow_simulated)
-    found = learn_from(loaded.profile, good, declared, share, confidence)
+    found = learn_from(loaded.profile, good, declared, share, confidence, slot_share)
     changed: Profile = applied(loaded.profile, found)
     parameters = {key: one.check.parameters for key, one in checks.items()}
     if problems := lint(LoadedProfile(changed, loaded.layers, {}), declared, parameters):
@@ -88,10 +99,13 @@ def learn(
         extends=_extends(profile_name, out),
         kind=_kind(loaded, profile_name),
     )
-    if out is None:
+    if out is not None:
+        _write(out, text)
+    if output == "json":
+        emit("profile learn", {**as_object(found), "out": str(out) if out is not None else None, "profile": text})
+    elif out is None:
         click.echo(text, nl=False)
     else:
-        _write(out, text)
         for line in report(found):
             click.echo(safe(line))
         click.echo(f"\nprofile      {safe(str(out))}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil, floor, fsum, log10, sqrt
-from typing import Literal, NamedTuple
+from math import fsum, sqrt
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,26 +15,13 @@ from gpuaccept.judge.measured import Measured
 from gpuaccept.judge.scope import cohort_of
 from gpuaccept.judge.statistics import median
 from gpuaccept.learn.records import POWER_LIMIT, Good, power_limits
+from gpuaccept.learn.slots import SHARE, slot_conditions, slot_outcomes
+from gpuaccept.learn.terms import DIGITS, Outcome, Terms, rounded
 from gpuaccept.learn.tolerance import Sample, below, rank, sample, vouched
 
-DIGITS = 5
-"""Significant digits of a proposed limit, rounded to the side that passes more."""
 DRIVER = "inventory.driver_version"
-Result = Literal["raised", "new", "kept", "not learned"]
 Values = dict[str, dict[str, list[list[float]]]]
 """Node file -> subject -> visits -> samples."""
-
-
-class Outcome(NamedTuple):
-    """What became of one limit. `learned` is its tolerance limit, `lowest` the lowest node's value less U."""
-
-    result: Result
-    metric: str
-    limit: Limit | None
-    learned: float | None = None
-    before: float | None = None
-    lowest: float | None = None
-    reason: str = ""
 
 
 class Learned(NamedTuple):
@@ -46,17 +33,11 @@ class Learned(NamedTuple):
     outcomes: tuple[Outcome, ...]
     lots: dict[str, int]
     share: float
+    slot_share: float
     confidence: float
     bound: str
     """What the limits are bound to, in words."""
     source: Source
-
-
-class _Terms(NamedTuple):
-    share: float
-    confidence: float
-    source: Source
-    reference: str
 
 
 def learn(
@@ -65,10 +46,12 @@ def learn(
     declared: Mapping[str, MetricDeclaration],
     share: float,
     confidence: float,
+    slot_share: float = SHARE,
 ) -> Learned:
     """Propose limits for the cohort of `profile` that the records' nodes are of.
 
-    Sampled metrics with a better side, with as many visits to every subject as the cohort asks for, are learned from.
+    Sampled metrics with a better side, with as many visits to every subject as the cohort asks for, are learned from;
+    and heat, each slot by itself (`slot_share` of good GPUs pass).
     Raises UsageError where there are none.
     """
     cohort = _cohort(profile, records)
@@ -79,7 +62,7 @@ def learn(
     reference = (
         f"{'SIMULATED: ' if simulated else ''}learned from {len(records)} good nodes of {len(lots)} lots, {bound}"
     )
-    terms = _Terms(share, confidence, source, reference)
+    terms = Terms(share, confidence, source, reference)
     facts, unusable = {}, []
     for name in _candidates(declared, records):
         values = _values(name, declared[name], records)
@@ -106,14 +89,17 @@ def learn(
             for one in records
         }
         outcomes += _limits(name, declared[name], cohort, reached, records, terms)
+    terms = terms._replace(share=slot_share)
+    outcomes += slot_outcomes(cohort, records, judged, declared, terms)
     limits = tuple(one.limit for one in outcomes if one.limit is not None and one.result in ("raised", "new"))
     return Learned(
         cohort=cohort,
         metrics=facts,
-        limits=limits + (_conditions(limits, records[0].evidence, terms) if limits else ()),
+        limits=(*limits, *_conditions(limits, records, cohort, terms)) if limits else (),
         outcomes=(*outcomes, *unusable),
         lots=lots,
         share=share,
+        slot_share=slot_share,
         confidence=confidence,
         bound=bound,
         source=source,
@@ -173,14 +159,14 @@ def _enough(values: Values, visits: int) -> bool:
     )
 
 
-def _facts(values: Values, before: MetricFacts | None, terms: _Terms) -> MetricFacts:
+def _facts(values: Values, before: MetricFacts | None, terms: Terms) -> MetricFacts:
     """Median and pooled scatter, floored at the type B uncertainty: repetition can't show less than that."""
     visits = [[median(visit) for visit in rows] for of in values.values() for rows in of.values()]
     nodes = [[median([median(visit) for visit in rows]) for rows in of.values()] for of in values.values()]
     old = before or MetricFacts()
     typical = median([value for node in nodes for value in node])
     return MetricFacts(
-        typical=_rounded(typical, DIGITS + 1, down=True),
+        typical=rounded(typical, DIGITS + 1, down=True),
         ceiling=old.ceiling,
         visit=_sigma(visits, old.type_b_percent, "visit to visit of one subject", terms),
         gpu=_sigma(nodes, old.type_b_percent, "subject to subject within a node", terms) or old.gpu,
@@ -190,7 +176,7 @@ def _facts(values: Values, before: MetricFacts | None, terms: _Terms) -> MetricF
     )
 
 
-def _sigma(groups: Sequence[Sequence[float]], type_b: float, what: str, terms: _Terms) -> Sigma | None:
+def _sigma(groups: Sequence[Sequence[float]], type_b: float, what: str, terms: Terms) -> Sigma | None:
     free = sum(len(group) - 1 for group in groups)
     if not free:
         return None
@@ -199,7 +185,7 @@ def _sigma(groups: Sequence[Sequence[float]], type_b: float, what: str, terms: _
     )
     percent = max(100 * sqrt(squares / free), type_b, 0.001)
     return Sigma(
-        sigma_percent=_rounded(percent, 3, down=False),
+        sigma_percent=rounded(percent, 3, down=False),
         degrees_of_freedom=float(free),
         source=terms.source,
         reference=f"{what}, {terms.reference}"[:400],
@@ -212,7 +198,7 @@ def _limits(
     cohort: Cohort,
     reached: Mapping[str, list[float]],
     records: Sequence[Good],
-    terms: _Terms,
+    terms: Terms,
 ) -> list[Outcome]:
     """Every bound on the metric that covers all subjects, learned anew; a new one, which observes, where there is none.
 
@@ -250,7 +236,7 @@ def _limits(
     return out
 
 
-def _method(nodes: int, terms: _Terms) -> str:
+def _method(nodes: int, terms: Terms) -> str:
     return (
         f"one-sided normal tolerance limit (ISO 16269-6) on value less U for {terms.share:.7g} of nodes at confidence "
         f"{terms.confidence:g}, each lot left out once; order statistics alone vouch for "
@@ -259,7 +245,7 @@ def _method(nodes: int, terms: _Terms) -> str:
 
 
 def _tolerance(
-    reached: Mapping[str, list[float]], records: Sequence[Good], terms: _Terms, sign: float
+    reached: Mapping[str, list[float]], records: Sequence[Good], terms: Terms, sign: float
 ) -> tuple[float | None, float, str]:
     """The limit, the lowest node (for `sign` −1: the highest), and why there is no limit."""
     nodes = {file: [sign * value for value in values] for file, values in reached.items()}
@@ -288,11 +274,12 @@ def _tolerance(
         return None, sign * worst[0], f"a good node lies beyond {sign * limit:.6g}: the scatter is not a normal one"
     if found.sigma == 0:
         return None, sign * worst[0], "all values are the same: there is no scatter to learn from"
-    return sign * _rounded(limit, DIGITS, down=True), sign * worst[0], ""
+    return sign * rounded(limit, DIGITS, down=True), sign * worst[0], ""
 
 
-def _conditions(limits: Sequence[Limit], evidence: Evidence, terms: _Terms) -> tuple[Limit, ...]:
+def _conditions(limits: Sequence[Limit], records: Sequence[Good], cohort: Cohort, terms: Terms) -> tuple[Limit, ...]:
     """What the limits are bound to, as conditions: on another driver or power limit they are inconclusive."""
+    evidence = records[0].evidence
     metrics = tuple(dict.fromkeys(limit.metric for limit in limits))
     driver = Limit(
         id="learned.driver",
@@ -310,12 +297,4 @@ def _conditions(limits: Sequence[Limit], evidence: Evidence, terms: _Terms) -> t
         driver, id="learned.power_limit", metric=POWER_LIMIT, one_of=None, unit="W",
         equals=float(next(iter(power_limits(evidence)))),
     )  # fmt: skip
-    return driver, power
-
-
-def _rounded(value: float, digits: int, down: bool) -> float:
-    if value == 0:
-        return 0.0
-    power = digits - 1 - floor(log10(abs(value)))
-    scaled = round(value * 10.0**power, 6)
-    return round((floor if down else ceil)(scaled) / 10.0**power, max(power, 0) + 1)
+    return driver, power, *slot_conditions(cohort, records, limits, terms)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpuaccept.data import Limit, MetricFacts, Sigma
-from gpuaccept.learn.propose import Learned, Outcome
+from gpuaccept.learn.propose import Learned
+from gpuaccept.learn.terms import Outcome
 from gpuaccept.reading.write import comment, number, quoted
 
 
@@ -33,6 +34,33 @@ def report(found: Learned) -> Iterator[str]:
         yield _said(one, found)
 
 
+def as_object(found: Learned) -> dict[str, object]:
+    """What was learned, for other programs: the terms, and what became of each limit."""
+    return {
+        "cohort": found.cohort.name,
+        "lots": found.lots,
+        "share": found.share,
+        "slot_share": found.slot_share,
+        "confidence": found.confidence,
+        "bound": found.bound,
+        "source": found.source,
+        "outcomes": [
+            {
+                "result": one.result,
+                "metric": one.metric,
+                "limit": one.limit.id if one.limit is not None else None,
+                "subjects": one.limit.subjects if one.limit is not None else None,
+                "unit": one.limit.unit if one.limit is not None else None,
+                "learned": one.learned,
+                "before": one.before,
+                "worst": one.lowest,
+                "reason": one.reason,
+            }
+            for one in found.outcomes
+        ],
+    }
+
+
 def _head(found: Learned) -> Iterator[str]:
     nodes = sum(found.lots.values())
     if found.source == "assumption":
@@ -41,7 +69,8 @@ def _head(found: Learned) -> Iterator[str]:
     yield "records may be judged by it."
     yield f"From {nodes} good nodes: " + ", ".join(f"lot {lot} {count}" for lot, count in found.lots.items())
     yield f"Bound to {found.bound}: on others, limits learned here are inconclusive."
-    yield f"Each limit passes {found.share:.7g} of good nodes at confidence {found.confidence:g} (ISO 16269-6:2014)."
+    yield f"Each limit passes {found.share:.7g} of good nodes at confidence {found.confidence:g} (ISO 16269-6:2014),"
+    yield f"each limit of a slot {found.slot_share:.7g} of good GPUs in it."
     yield from report(found)
 
 
@@ -84,6 +113,8 @@ def _limits(limits: tuple[Limit, ...]) -> Iterator[str]:
     for limit in limits:
         yield f"  - id: {quoted(limit.id)}"
         yield f"    metric: {limit.metric}"
+        if limit.subjects != "*":
+            yield f"    subjects: {quoted(limit.subjects)}"
         for key in ("minimum", "maximum", "equals"):
             value = getattr(limit, key)
             if value is not None:

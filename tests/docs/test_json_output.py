@@ -82,8 +82,22 @@ def test_a_command_prints_the_keys_that_the_page_names(command: str, arguments: 
     assert set(_paths(body, documented)) - ALWAYS == documented
 
 
+def test_the_page_names_what_profile_learn_prints() -> None:
+    """Records to learn from are slow to make: its object is made here of nothing that was learned."""
+    from gpuaccept.data import Cohort
+    from gpuaccept.learn import Learned, Outcome, as_object
+    from gpuaccept.profile.load import load_profile
+
+    cohort: Cohort = load_profile("hgx-b200").profile.cohorts[0]
+    nothing = (Outcome("kept", "ecc.mode", None),)
+    found = Learned(cohort, {}, (), nothing, {"a": 20}, 0.999, 0.99, 0.95, "driver 1", "measured")
+    body = {**as_object(found), "out": None, "profile": ""}
+    documented = _documented("profile learn")
+    assert set(_paths(body, documented)) == documented
+
+
 def test_every_command_with_json_output_is_on_the_page() -> None:
     help_pages = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8").split("\n## gpuaccept ")[1:]
     with_json = {page.split("\n", 1)[0] for page in help_pages if "--output [text|json]" in page}
 
-    assert with_json == {command for command, _ in COMMANDS}
+    assert with_json == {"profile learn", *(command for command, _ in COMMANDS)}

@@ -39,7 +39,7 @@ cohorts:
           - {HOST}
           - {HOST}
           - {HOST}
-          - {{check: thermal_soak, parameters: {{duration_s: 180}}}}
+          - {{check: thermal_soak, parameters: {{duration_s: 300}}}}
 {HOT * 3}"""
 
 
@@ -50,6 +50,18 @@ def lean() -> LoadedProfile:
         file = Path(folder) / "lean.yaml"
         file.write_text(LEAN, encoding="utf-8")
         return load_profile(str(file))
+
+
+@cache
+def heat() -> LoadedProfile:
+    """LEAN with a plan that measures one copy, which `learn` asks for, and heat."""
+    (cohort,) = lean().profile.cohorts
+    plan = cohort.plans["lean"]
+    hot = [step for step in plan.steps if step.check == "memory_bandwidth" and step.state == "hot"]
+    others = [step for step in plan.steps if step.check in ("inventory", "thermal_soak")]
+    plans = {**cohort.plans, "heat": msgspec.structs.replace(plan, steps=(*others, *hot))}
+    profile = msgspec.structs.replace(lean().profile, cohorts=(msgspec.structs.replace(cohort, plans=plans),))
+    return LoadedProfile(profile, lean().layers, lean().places)
 
 
 def measured(seed: int, device: str = "hgx-b200", plan: str = "lean", profile: LoadedProfile | None = None) -> Evidence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from gpuaccept.data import Evidence, Limit
 from gpuaccept.errors import UsageError
 from gpuaccept.judge import judge
 from gpuaccept.learn import Good, Lot, good_records, learn
-from gpuaccept.learn.propose import _Terms, _tolerance
+from gpuaccept.learn.propose import _tolerance
+from gpuaccept.learn.terms import Terms
 from gpuaccept.profile.lint import lint
 from gpuaccept.profile.load import LoadedProfile, load_profile
 from gpuaccept.run.loading import declarations, load_checks
@@ -58,9 +60,13 @@ def command(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str
 def learned(folder: Path) -> tuple[LoadedProfile, str, str]:
     """The profile that the command writes, its text, and what the command says."""
     out = folder / "learned.yaml"
-    done = command(folder, *files(folder), *LOTS, "--profile", "hgx-b200", "--integrity-only", "--out", out)
+    words = ("--profile", "hgx-b200", "--integrity-only", "--out", out, "--output", "json")
+    done = command(folder, *files(folder), *LOTS, *words)
     assert done.returncode == 0, done.stderr
-    return load_profile(str(out)), out.read_text(encoding="utf-8"), done.stdout
+    body, text = json.loads(done.stdout), out.read_text(encoding="utf-8")
+    assert (body["command"], body["out"], body["profile"]) == ("profile learn", str(out), text)
+    assert {one["limit"] for one in body["outcomes"] if one["result"] == "raised"} >= {FLOOR}
+    return load_profile(str(out)), text, "\n".join(line.removeprefix("# ") for line in text.splitlines())
 
 
 def limits(loaded: LoadedProfile) -> dict[str, Limit]:
@@ -184,7 +190,7 @@ def test_a_lot_that_differs_is_named_instead_of_a_limit(evidence: dict[int, Evid
 def test_a_good_node_beyond_the_limit_says_that_the_scatter_is_not_normal(evidence: dict[int, Evidence]) -> None:
     values = {f"{n}": [1000 + (n % 5) * 0.5] for n in range(40)}
     values["7"] = [990.0]
-    terms = _Terms(0.5, 0.5, "measured", "")
+    terms = Terms(0.5, 0.5, "measured", "")
     held = [Good(name, "a" if int(name) % 2 else "b", evidence[1]) for name in values]
 
     limit, lowest, why = _tolerance(values, held, terms, 1.0)
@@ -196,7 +202,7 @@ def test_a_good_node_beyond_the_limit_says_that_the_scatter_is_not_normal(eviden
 def test_where_lower_is_better_the_limit_is_learned_in_mirror(evidence: dict[int, Evidence]) -> None:
     values = {f"{n}": [1000 + (n * 7 % 11) * 0.5, 1001.0] for n in range(24)}
     held = [Good(name, "a" if int(name) % 2 else "b", evidence[1]) for name in values]
-    terms = _Terms(0.999, 0.95, "measured", "")
+    terms = Terms(0.999, 0.95, "measured", "")
 
     floor, lowest, _ = _tolerance(values, held, terms, 1.0)
     ceiling, highest, _ = _tolerance(values, held, terms, -1.0)
