@@ -203,7 +203,8 @@ def _copies(node: Node, visit: Visit, settings: Settings) -> None:
 
 def _rounded(rate: float) -> float:
     """GB/s as recorded: to 0.1 where it is a hundred and more, which is below what the timer can tell."""
-    return round(rate, 1) if rate >= 100 else float(f"{rate:.4g}")
+    # a fifth of the time of round(rate, 1), of which it is the half-up twin
+    return int(rate * 10 + 0.5) / 10 if rate >= 100 else float(f"{rate:.4g}")
 
 
 def _carried(node: Node, pairs: tuple[Pair, ...], known: dict[int, Carried]) -> dict[int, Carried]:
@@ -217,10 +218,13 @@ def _read_links(node: Node, gpu: int) -> Carried:
         links = node.link_traffic(gpu)
     except DeviceError as error:
         return Unavailable(error.call, error.code, str(error))
-    counts = [count for _, *both in links for count in both]
+    if not links:
+        return None
+    _, sent, received = zip(*links, strict=True)
+    counts = sent + received
     if Unavailable in map(type, counts):
         return next(count for count in counts if isinstance(count, Unavailable))
-    return sum(map(int, counts)) if links else None  # type: ignore[arg-type]
+    return sum(map(int, counts))
 
 
 def _share(ends: list[tuple[Carried, Carried]], moved: int) -> Reading | None:

@@ -312,8 +312,7 @@ def _columns(sensors: Sensors, needs: tuple[float, float] | Unavailable) -> dict
     out: dict[str, Floats | Unavailable] = {}
     for name, (_, column, divisor) in SERIES.items():
         values = getattr(sensors, column)
-        whole = divisor and not isinstance(values, Unavailable)
-        out[name] = tuple([value / divisor for value in values]) if whole else values
+        out[name] = _divided(values, divisor) if divisor and not isinstance(values, Unavailable) else values
     clock, power, reasons = sensors.sm_clock_mhz, sensors.power_w, sensors.event_reasons
     for needed in (needs, clock, power, reasons):
         if isinstance(needed, Unavailable):
@@ -322,7 +321,7 @@ def _columns(sensors: Sensors, needs: tuple[float, float] | Unavailable) -> dict
     assert not isinstance(needs, Unavailable) and not isinstance(clock, Unavailable)
     assert not isinstance(power, Unavailable) and not isinstance(reasons, Unavailable)
     low_clock, low_power = needs
-    if min(clock, default=low_clock) >= low_clock or min(power, default=low_power) >= low_power:  # nothing to explain
+    if min(power, default=low_power) >= low_power or min(clock, default=low_clock) >= low_clock:  # nothing to explain
         out["unexplained_clock"] = (0.0,) * len(clock)
         return out
     out["unexplained_clock"] = tuple(
@@ -332,6 +331,13 @@ def _columns(sensors: Sensors, needs: tuple[float, float] | Unavailable) -> dict
         ]
     )
     return out
+
+
+def _divided(counts: tuple[int, ...], divisor: int) -> Floats:
+    """Each count divided; most counters stand still."""
+    if counts and counts.count(counts[0]) == len(counts):
+        return (counts[0] / divisor,) * len(counts)
+    return tuple([count / divisor for count in counts])
 
 
 def _say(visit: Visit, said: set[tuple[str, str]], subject: str, series: str, why: Unavailable) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, pairwise
 from math import ceil, floor, fsum, sqrt
@@ -194,11 +195,16 @@ def reduce(group: SeriesGroup, values: Sequence[float], how: Reduction) -> float
 def _confirmed(values: Sequence[float], extreme: _Extreme, milder: _Extreme) -> float:
     """The extreme of the medians of three successive samples: one reading that its neighbours deny is no heat."""
     most = extreme(values)
-    first = values.index(most)
-    if len(values) < 3 or most in values[first + 1 : first + 3]:
+    if len(values) < 3:
         return most
-    near, far = map(milder, values, values[1:]), map(milder, values, values[2:])
-    return extreme(extreme(near), extreme(far))
+    first = values.index(most)
+    bound = extreme([*values[max(0, first - 2) : first], *values[first + 1 : first + 3]])
+    if bound == most:
+        return most
+    # only two that both lie beyond what stands beside the extreme itself can be more than that
+    beyond = [i for i, v in enumerate(values) if (v > bound if extreme is max else v < bound)]
+    pairs = [*pairwise(beyond), *zip(beyond, beyond[2:], strict=False)]
+    return extreme([bound, *(milder(values[i], values[j]) for i, j in pairs if j - i < 3)])
 
 
 def _bound(at_s: Sequence[float], values: Sequence[float], spans: Sequence[tuple[int, int]], up: float) -> float | None:
@@ -211,7 +217,7 @@ def _bound(at_s: Sequence[float], values: Sequence[float], spans: Sequence[tuple
     if not long:
         return None
     a, b = long[-1]
-    a = next(i for i in range(a, b) if at_s[i] >= at_s[b - 1] - BOUND_WINDOW_S)
+    a = bisect_left(at_s, at_s[b - 1] - BOUND_WINDOW_S, a, b)
     n = b - a
     if n < 30:
         return None

@@ -8,7 +8,7 @@ from math import acos, cos, inf, sqrt
 from typing import NamedTuple
 
 from gpuaccept.check import Engine, HostDirection, SweepKernel, pair_subject
-from gpuaccept.device.mock import pcie, registers, surroundings
+from gpuaccept.device.mock import noise, pcie, registers, surroundings
 from gpuaccept.device.mock.machine import Machine
 from gpuaccept.device.mock.model import HardwareModel, Spread
 from gpuaccept.device.mock.noise import GOLDEN, MASK, MIX_1, MIX_2, QUANTILES, key, normal, uniform
@@ -61,11 +61,12 @@ class Path:
         steady = timer * (1.0 + spread.node / 100.0 * _shared(seed, quantity.split(" ")[0]))
         # the scatter from GPU to GPU is published as seen in one visit, so that visit's scatter is part of it
         apart = own * sqrt(max(0.0, spread.gpu**2 - spread.visit**2)) / 100.0
-        steady *= 1.0 + apart * normal(key(seed, f"{quantity} gpu", subject))
+        gpu, visit, repeat = _keys(seed, quantity)
+        steady *= 1.0 + apart * normal(noise.of_subject(gpu, subject))
         self._ask, self._steady = ask, steady
         self._visit, self._repeat = spread.visit / 100.0, spread.repeat / 100.0
-        self._visit_key = key(seed, f"{quantity} visit", subject)
-        self._repeat_key = key(seed, f"{quantity} repeat", subject)
+        self._visit_key = noise.of_subject(visit, subject)
+        self._repeat_key = noise.of_subject(repeat, subject)
         self._slow = int(slow_share * 2048)
         self._last, self._asked = -inf, -1
         self._base = self._factor = 1.0
@@ -114,6 +115,13 @@ class Path:
                 rate *= 0.995 - 0.015 * u
             out.append(rate)
         return out
+
+
+@lru_cache(maxsize=256)
+def _keys(seed: int, quantity: str) -> tuple[int, int, int]:
+    """A quantity's keys for its scatter from GPU to GPU, visit to visit and repeat to repeat."""
+    gpu, visit, repeat = (noise.of_quantity(seed, f"{quantity} {level}") for level in ("gpu", "visit", "repeat"))
+    return gpu, visit, repeat
 
 
 @lru_cache(maxsize=1024)

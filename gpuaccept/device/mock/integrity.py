@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from gpuaccept.check import MarchStep, Pattern, Transfer, WrongWord, gpu_subject
 from gpuaccept.device.mock.copies import Path, Paths
-from gpuaccept.device.mock.machine import Machine
+from gpuaccept.device.mock.machine import Machine, made
 from gpuaccept.device.mock.noise import key, mix
 from gpuaccept.errors import DeviceError
 
@@ -139,7 +139,7 @@ class Memory:
         spans = (region_bytes * passes / (rate * factors)).astype(np.int64).tolist()
         machine.pass_time(0.001 + sum(spans) * 1e-9)
         moved = region_bytes * passes
-        return tuple([Transfer(span, moved, 0, 0) for span in spans])
+        return tuple([made(Transfer, (span, moved, 0, 0)) for span in spans])
 
     # --- rates ------------------------------------------------------------------------------------------------
 

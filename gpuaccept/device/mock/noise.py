@@ -37,12 +37,18 @@ def mix(z: int) -> int:
 
 def key(seed: int, quantity: str, subject: int = 0) -> int:
     """The key of one quantity of one subject under a seed."""
-    return mix(_of_node(seed, quantity) + (subject + 1) * MIX_1)
+    return of_subject(of_quantity(seed, quantity), subject)
 
 
 @lru_cache(maxsize=4096)
-def _of_node(seed: int, quantity: str) -> int:
+def of_quantity(seed: int, quantity: str) -> int:
+    """What the keys of all subjects of a quantity are made from."""
     return mix(seed * GOLDEN + crc32(quantity.encode()))
+
+
+def of_subject(of: int, subject: int) -> int:
+    """The key of one subject of a quantity."""
+    return mix(of + (subject + 1) * MIX_1)
 
 
 def uniform(of: int, tick: int) -> float:

@@ -9,7 +9,7 @@ from gpuaccept.check import CopyOperation, Engine, Transfer, Unavailable, pair_s
 from gpuaccept.device.mock import registers
 from gpuaccept.device.mock.copies import Path, Paths
 from gpuaccept.device.mock.integrity import allocate
-from gpuaccept.device.mock.machine import CALL_S, Machine
+from gpuaccept.device.mock.machine import CALL_S, Machine, made
 from gpuaccept.device.mock.traffic import Traffic
 from gpuaccept.errors import DeviceError
 
@@ -63,13 +63,16 @@ class Peers:
         moved = buffer_bytes * passes * (2 if bidirectional else 1)
         load, ends = moved * meeting.crowd, together.ends
         out: list[Transfer | Unavailable]
-        if deviating or min(rates, default=0.0) < STANDSTILL_GB_PER_S:
+        slowest = min(rates, default=0.0)
+        if deviating or slowest < STANDSTILL_GB_PER_S:
             out = [self._span(pair, rate, meeting, moved) for pair, rate in zip(going, rates, strict=True)]
             ends = tuple([end for end, span in zip(ends, out, strict=True) if isinstance(span, Transfer)])
+            longest = max([span.elapsed_ns for span in out if isinstance(span, Transfer)], default=0)
         else:
-            out = [Transfer(int(load / rate) or 1, moved, moved, 0) for rate in rates]
+            out = [made(Transfer, (int(load / rate) or 1, moved, moved, 0)) for rate in rates]
+            longest = int(load / slowest) or 1
         self._traffic.add(ends, operation, bidirectional, moved, now, machine.holds)
-        machine.pass_time(CALL_S + max([span[0] for span in out if isinstance(span, Transfer)], default=0) * 1e-9)
+        machine.pass_time(CALL_S + longest * 1e-9)
         if not failures:
             return tuple(out)
         rest = iter(out)

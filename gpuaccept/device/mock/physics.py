@@ -80,7 +80,8 @@ class Body:
         self.node, self.place = node, place
         model = node.model
         self.inlet_key = noise.key(node.seed, "inlet")
-        self.taus = tuple(stage.time_constant_s for stage in model.thermal.stages)
+        one, two, three = model.thermal.stages
+        self.taus = (one.time_constant_s, two.time_constant_s, three.time_constant_s)
         odd = 1.0 + model.thermal.odd_module_percent / 200.0 * (1 if model.gpu.module_ids[place] % 2 else -1)
         self.resistance = odd * (1.0 + self._own("thermal_resistance") / 100.0)
         self.load_clock = model.clock.load_mhz + self._own("sm_clock_mhz")
@@ -159,11 +160,11 @@ class Body:
     def rises(self, segment: Segment, t: float) -> tuple[float, float, float]:
         """Rise of the three stages at `t`, K."""
         dt = t - segment.start
-        a, b, c = (exp(-dt / tau) for tau in self.taus)
+        one, two, three = self.taus
         return (
-            segment.equilibrium_1 + (segment.rise_1 - segment.equilibrium_1) * a,
-            segment.equilibrium_2 + (segment.rise_2 - segment.equilibrium_2) * b,
-            segment.equilibrium_3 + (segment.rise_3 - segment.equilibrium_3) * c,
+            segment.equilibrium_1 + (segment.rise_1 - segment.equilibrium_1) * exp(-dt / one),
+            segment.equilibrium_2 + (segment.rise_2 - segment.equilibrium_2) * exp(-dt / two),
+            segment.equilibrium_3 + (segment.rise_3 - segment.equilibrium_3) * exp(-dt / three),
         )
 
     def temperature(self, t: float) -> float:

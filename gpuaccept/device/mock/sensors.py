@@ -31,7 +31,7 @@ class _Ahead:
 
     def __init__(self, bodies: list[Body], at: Sequence[float], columns: dict[str, Any], shown: Array) -> None:
         self.bodies, self.at, self.columns, self.shown = bodies, at, columns, shown
-        self.rows = {name: column.tolist() for name, column in columns.items()}
+        self.rows = {name: _rows(column) for name, column in columns.items()}
         self.first = 0
         """The first sample that was not handed out."""
         self._segments = [body.segments[-1] for body in bodies]
@@ -80,7 +80,8 @@ class SensorBank:
             body.advance(at[-1])
         ahead = self._ahead
         if ahead is None or not ahead.holds(bodies, at):
-            foreseen = further and not self.world.conditional and all(body.end > further[-1] for body in bodies)
+            still = not self.world.conditional and all(len(body.segments) == 1 for body in bodies)
+            foreseen = still and further and all(body.end > further[-1] for body in bodies)
             times = at + further if foreseen else at
             columns, shown = self._columns(bodies, np.array(places), np.array(times))
             clocks = np.array([[memory_clock(place)] for place in places], np.float64)
@@ -186,6 +187,15 @@ class SensorBank:
             "iterations": _whole(iterations),
         }
         return columns, iterations
+
+
+def _rows(column: Any) -> list[list[Any]]:
+    """The samples of each GPU as numbers of Python; many columns stay the same."""
+    firsts = column[:, 0].tolist()
+    if (column == column[:, :1]).all():
+        return [[first] * column.shape[1] for first in firsts]
+    rows: list[list[Any]] = column.tolist()
+    return rows
 
 
 def _counter(start: Array, share: Array, dt: Array) -> NDArray[np.int64]:

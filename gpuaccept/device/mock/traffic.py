@@ -6,6 +6,7 @@ They count what this process copied on top of what was carried before it, so a d
 from __future__ import annotations
 
 from gpuaccept.check import CopyOperation, LinkTraffic, link_subject, pair_subject
+from gpuaccept.device.mock.machine import made
 from gpuaccept.device.mock.world import Holds, World
 
 CARRIED_BEFORE = 1 << 40
@@ -66,12 +67,8 @@ class Traffic:
         up = max(1, len(numbers) - len(down))
         sent = CARRIED_BEFORE + _stepped(self._sent[place] / up)
         received = CARRIED_BEFORE + _stepped(self._received[place] / up)
-        return tuple(
-            [
-                LinkTraffic(n, CARRIED_BEFORE, CARRIED_BEFORE) if n in down else LinkTraffic(n, sent, received)
-                for n in numbers
-            ]
-        )
+        idle = (CARRIED_BEFORE, CARRIED_BEFORE)
+        return tuple([made(LinkTraffic, (n, sent, received) if n not in down else (n, *idle)) for n in numbers])
 
 
 def _stepped(total: float) -> int:
