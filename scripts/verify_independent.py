@@ -103,7 +103,7 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
         self.failures = [failure for step in evidence["steps"] for failure in step.get("failures", ())]
         joined: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
         for column in evidence["columns"]:
-            key = (column["at_s"], column.get("look", 1), column["visit"])
+            key = (column["at_s"], column.get("look", 1), column.get("visit", 1))
             subjects = self.expand(column["subjects"][0]) if len(column["subjects"]) == 1 else column["subjects"]
             every = column["samples"] * (len(subjects) if len(column["samples"]) == 1 else 1)
             for subject, samples in zip(subjects, every, strict=True):

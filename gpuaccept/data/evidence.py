@@ -37,7 +37,7 @@ class PlannedStep(Value, frozen=True, kw_only=True, omit_defaults=True):
 
     check: Name
     state: Literal["", "cold", "hot"] = ""
-    visit: int
+    visit: int = 1
     look: int = 1
     parameters: dict[str, float | int | str | bool] = {}
     at_once: bool = True
@@ -72,7 +72,7 @@ class StepRun(Value, frozen=True, kw_only=True, omit_defaults=True):
 
     check: Name
     state: Literal["", "cold", "hot"] = ""
-    visit: int
+    visit: int = 1
     look: int = 1
     outcome: Outcome
     reason: str = ""
@@ -88,7 +88,7 @@ class Column(Value, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     metric: MetricName
-    visit: int
+    visit: int = 1
     look: int = 1
     at_s: float
     subjects: tuple[str, ...]
