@@ -141,7 +141,7 @@ LIES: dict[str, tuple[str, Any, str]] = {
     "undeclared metric": ("predicate/evidence/columns/2/metric", "a.b", "no check of the record declares"),
     "subject twice": ("predicate/evidence/columns/2/subjects", ["gpu/0", "gpu/0"], "stands there 2 times"),
     "a subject more": ("predicate/evidence/columns/2/subjects", ["gpu/0", "gpu/1", "gpu/2"], "3 subjects"),
-    "visit twice": ("predicate/evidence/columns/3/visit", 1, "stands there 2 times"),
+    "visit twice": ("predicate/evidence/columns/4/visit", 2, "stands there 2 times"),
     "GPU twice": ("predicate/evidence/node/gpus/1/index", 0, "GPU index 0 stands there 2 times"),
     "power": ("predicate/evidence/columns/5/samples/0/0", 999.0, "series differ: thermal_soak.power_mean of gpu/0"),
     "envelope of a series": (
