@@ -38,6 +38,10 @@ class Measured:
             self.most, self.fewest = max(counts, default=0), min(counts, default=0)
 
     @cached_property
+    def _place(self) -> dict[str, int]:
+        return _places(self.subjects)
+
+    @cached_property
     def looks(self) -> int:
         """The number of the last look that has a visit."""
         return max([key[1] for key in self._keys], default=0)
@@ -50,7 +54,7 @@ class Measured:
         """Samples of each complete visit of a subject, in order of time."""
         if self._rows is not None:
             return tuple(self._rows.get(subject, {}).values())
-        place = _places(self.subjects)[subject]
+        place = self._place[subject]
         return [column.samples[place] for column in self._columns]
 
     def distinct(self) -> set[Samples]:

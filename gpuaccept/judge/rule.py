@@ -272,6 +272,8 @@ def _unchanged(measured: Measured) -> bool:
     """Whether every counter shows one and the same count in all visits, over a span of time."""
     columns = measured.columns()
     first = columns[0].samples
-    if any(column.samples != first for column in columns) or columns[-1].at_s <= columns[0].at_s:
+    if columns[-1].at_s <= columns[0].at_s:
+        return False
+    if len(measured.distinct()) > 1 and any(column.samples != first for column in columns):
         return False
     return all(len(samples) == 1 and is_count(samples[0]) for samples in measured.distinct())

@@ -51,7 +51,7 @@ class Scope:
             return 1
         kind = declared.kind
         base = self.cohort.visits if kind == "sampled" else 2 if kind in ("difference", "rate") else 1
-        return max(base, most, self.visits[declared.name])
+        return max(base, most, self.visits.get(declared.name, 0))
 
     def skip(self, metric: str) -> str:
         """Why a planned step that should have yielded the metric was left out; empty where none was."""
