@@ -29,7 +29,7 @@ def coverage(scope: Scope, data: Tables, outcomes: list[Outcome]) -> tuple[Cover
         if on_it:
             lost = {s for o in on_it for s, miss in o.misses.items() if miss.result in _NOT_MEASURED}
             planned = expected(kind, scope.gpus, scope.cohort.links_per_gpu)
-            out.append(_entry(what, unit, len(planned), sum(subject not in lost for subject in planned)))
+            out.append(_entry(what, unit, len(planned), len(planned) - len(lost.intersection(planned))))
     steps = scope.evidence.plan.steps
     done = {(r.check, r.state, r.visit, r.look) for r in scope.evidence.steps if r.outcome == "completed"}
     made = sum((s.check, s.state, s.visit, s.look) in done for s in steps)

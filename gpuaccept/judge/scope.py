@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 
 from gpuaccept.data import Cohort, Evidence, Failure, Limit, MetricDeclaration, Plan, PlanSpec
 from gpuaccept.judge.subjects import expected, gpus_of
@@ -92,12 +93,9 @@ def scope(evidence: Evidence, cohort: Cohort) -> Scope:
     for run in evidence.steps:
         for failure in run.failures:
             failures.setdefault(failure.metric, []).append(failure)
-    visits: Counter[str] = Counter()
-    first_visits: Counter[str] = Counter()
-    for step in evidence.plan.steps:
-        visits.update(step.metrics)
-        if step.look == 1:
-            first_visits.update(step.metrics)
+    steps = evidence.plan.steps
+    visits = Counter(chain.from_iterable([step.metrics for step in steps]))
+    first_visits = Counter(chain.from_iterable([step.metrics for step in steps if step.look == 1]))
     return Scope(
         evidence=evidence,
         cohort=cohort,
