@@ -11,6 +11,7 @@ of the regions: `MAP_STEPS` has one for each 0.1 %, from 0.8 % above to 5.5 % be
 """
 
 from collections.abc import Sequence
+from statistics import median
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -107,19 +108,14 @@ def _regions(node: Node, visit: Visit, settings: Settings, gpu: int) -> None:
     if gpu not in totals or not spans or any(len(one) != len(spans) for one in maps):
         raise DeviceError("memory_regions", 0, "the regions of the memory were not all read", gpu)
     timings = [[span.bytes_read / span.elapsed_ns for span in one] for one in maps]
-    rates = [_median(sorted(region)) for region in zip(*timings, strict=True)]
-    middle = _median(sorted(rates))
+    rates = [median(region) for region in zip(*timings, strict=True)]
+    middle = median(rates)
     slowest = min(rates)
     visit.measured("region_slowest_share", subject, round(100 * slowest / middle, 2))
     visit.measured("region_slowest_at", subject, round(rates.index(slowest) * settings.region_mib / 1024, 3))
     visit.measured("region_coverage", subject, round(100 * size * len(spans) / totals[gpu], 2))
     visit.measured("region_map", subject, drawn(rates, middle))
     visit.measured("region_wrong_words", subject, sum(span.wrong_words for one in maps for span in one))
-
-
-def _median(ordered: list[float]) -> float:
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def drawn(rates: Sequence[float], middle: float) -> str:

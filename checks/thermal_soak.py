@@ -4,13 +4,15 @@ The samples go to the series; what limits judge is derived from them by arithmet
 starts from the same operands on every GPU and in every visit, so that each must give the digest that all others give.
 """
 
-from math import sqrt
 from statistics import fmean
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from gpuaccept.check import (
+    BOUND_AFTER_S,
+    BOUND_SAMPLES,
+    BOUND_WINDOW_S,
     Check,
     DeviceError,
     Metric,
@@ -21,6 +23,7 @@ from gpuaccept.check import (
     Sensors,
     Unavailable,
     Visit,
+    bound,
     gpu_subject,
 )
 
@@ -49,12 +52,8 @@ class Settings(Parameters, frozen=True, kw_only=True):
     margin_needed_k: Annotated[float, Meta(ge=0.0, le=100.0)] = 10.0
 
 
-WINDOW_S = 120.0
-"""Length of the window whose slope tells how far the margin may still fall."""
 HEAT_S = 120.0
 """Length of the end of a soak that thermal resistance is told from."""
-EARLIEST_S = 150.0
-"""No earlier: until then the bound was seen to fail in more than 2.5 % of instants (docs/explanation/soak.md)."""
 
 
 # Series -> unit, the column of Sensors, and what a whole number in it is divided by (0: it holds floats in that unit).
@@ -264,7 +263,7 @@ def _middle(start: Reading, end: Reading) -> Reading:
 
 
 class _Margin:
-    """The margin of one GPU over the last `WINDOW_S`: whether it can still fall below what is needed."""
+    """The margin of one GPU over the last `BOUND_WINDOW_S`: whether it can still fall below what is needed."""
 
     def __init__(self) -> None:
         self._at: list[float] = []
@@ -277,23 +276,14 @@ class _Margin:
         self._began = self._began or sensors.at_s[0]
         self._at += sensors.at_s
         self._values += map(float, sensors.margin_k)
-        keep = sum(at >= self._at[-1] - WINDOW_S for at in self._at)
+        keep = sum(at >= self._at[-1] - BOUND_WINDOW_S for at in self._at)
         self._at, self._values = self._at[-keep:], self._values[-keep:]
 
     def steady(self, settings: Settings) -> bool:
-        """Whether margin - 2u - max(0, fall + 2 u(fall)) tau_max is above the need: no exponential is fitted."""
-        n = len(self._at)
-        if n < 30 or self._at[-1] - self._began < EARLIEST_S:
+        """Whether even the margin's lower bound is above the need."""
+        if len(self._at) < BOUND_SAMPLES or self._at[-1] - self._began < BOUND_AFTER_S:
             return False
-        centre, middle = fmean(self._at), fmean(self._values)
-        spread = sum((at - centre) ** 2 for at in self._at)
-        slope = sum((at - centre) * (v - middle) for at, v in zip(self._at, self._values, strict=True)) / spread
-        rest = [v - middle - slope * (at - centre) for at, v in zip(self._at, self._values, strict=True)]
-        # whole kelvins hide scatter: a step of 1 K is 0.29 K of standard deviation
-        sigma = sqrt(sum(r * r for r in rest) / (n - 2) + 1 / 12)
-        now = middle + slope * (self._at[-1] - centre)
-        fall = max(0.0, -slope + 2 * sigma / sqrt(spread))
-        return now - 2 * sigma / sqrt(n) - fall * settings.tau_max_s > settings.margin_needed_k
+        return bound(self._at, self._values, -1.0, settings.tau_max_s) > settings.margin_needed_k
 
 
 def _clock_needs(node: Node, gpu: int) -> tuple[float, float] | Unavailable:

@@ -46,8 +46,12 @@ from gpuaccept.protocol import (
     Unavailable,
     WrongWord,
 )
+from gpuaccept.series import BOUND_AFTER_S, BOUND_SAMPLES, BOUND_WINDOW_S, bound
 
 __all__ = [
+    "BOUND_AFTER_S",
+    "BOUND_SAMPLES",
+    "BOUND_WINDOW_S",
     "Better",
     "Check",
     "CopyOperation",
@@ -88,6 +92,7 @@ __all__ = [
     "Unavailable",
     "Visit",
     "WrongWord",
+    "bound",
     "gpu_subject",
     "link_subject",
     "pair_subject",

@@ -25,7 +25,10 @@ _Extreme = Callable[..., float]
 _STEPS = 255
 """Height of an envelope in steps, each a byte."""
 BOUND_AFTER_S, BOUND_WINDOW_S, SLOWEST_S = 150.0, 120.0, 600.0
-"""A bound is told of a segment that lasted so long, from the window at its end, with this slowest time constant."""
+"""A bound is told of a segment that lasted so long, from the window at its end, with this slowest time constant. Until
+then it was seen to fail in more than 2.5 % of instants (docs/explanation/soak.md)."""
+BOUND_SAMPLES = 30
+"""Fewest samples in that window."""
 STEP_VARIANCE = 1 / 12
 """Of readings in whole kelvins, K²: rounding hides so much scatter."""
 SETTLE_S = 30.0
@@ -208,27 +211,33 @@ def _confirmed(values: Sequence[float], extreme: _Extreme, milder: _Extreme) -> 
 
 
 def _bound(at_s: Sequence[float], values: Sequence[float], spans: Sequence[tuple[int, int]], up: float) -> float | None:
-    """Value + 2u + max(0, slope + 2 u(slope)) SLOWEST_S at the end of the last segment that is long enough.
+    """`bound` at the end of the last segment that is long enough, from its last BOUND_WINDOW_S.
 
-    By a straight line through its last BOUND_WINDOW_S; for a lower bound (`up` -1) in mirror. None where no segment
-    lasted BOUND_AFTER_S or its window has fewer than 30 samples. Why: docs/explanation/soak.md.
+    None where no segment lasted BOUND_AFTER_S or its window has fewer than BOUND_SAMPLES.
     """
     long = [(a, b) for a, b in spans if at_s[b - 1] - at_s[a] >= BOUND_AFTER_S]
     if not long:
         return None
     a, b = long[-1]
     a = bisect_left(at_s, at_s[b - 1] - BOUND_WINDOW_S, a, b)
-    n = b - a
-    if n < 30:
-        return None
-    centre, middle = fsum(at_s[a:b]) / n, fsum(values[a:b]) / n
-    away = [at - centre for at in at_s[a:b]]
+    return bound(at_s[a:b], values[a:b], up, SLOWEST_S) if b - a >= BOUND_SAMPLES else None
+
+
+def bound(at_s: Sequence[float], values: Sequence[float], up: float, slowest_s: float) -> float:
+    """What samples in whole units can't rise above (`up` 1) or fall below (-1) later, in their unit.
+
+    Value + 2u + max(0, slope + 2 u(slope)) `slowest_s` at the end of a straight line through them; below in mirror. No
+    exponential is fitted. Why: docs/explanation/soak.md.
+    """
+    n = len(values)
+    centre, middle = fsum(at_s) / n, fsum(values) / n
+    away = [at - centre for at in at_s]
     spread = fsum(t * t for t in away)
-    slope = fsum(t * (v - middle) for t, v in zip(away, values[a:b], strict=True)) / spread
-    rest = fsum((v - middle - slope * t) ** 2 for t, v in zip(away, values[a:b], strict=True))
+    slope = fsum(t * (v - middle) for t, v in zip(away, values, strict=True)) / spread
+    rest = fsum((v - middle - slope * t) ** 2 for t, v in zip(away, values, strict=True))
     sigma = sqrt(rest / (n - 2) + STEP_VARIANCE)
     change = max(0.0, up * slope + 2 * sigma / sqrt(spread))
-    return middle + slope * away[-1] + up * (2 * sigma / sqrt(n) + change * SLOWEST_S)
+    return middle + slope * away[-1] + up * (2 * sigma / sqrt(n) + change * slowest_s)
 
 
 def largest_gap(group: SeriesGroup) -> float:
