@@ -43,11 +43,7 @@ def bounds(look: Lookup) -> tuple[Bound, ...]:
     """Upper bounds at 95 % confidence where there is one, and what was not tested at all."""
     simulated = look.evidence.simulated is not None
     fixed: tuple[Bound, ...] = (
-        Bound(
-            "Bad cells in memory that no buffer touched",
-            "not tested",
-            "memory is not tested cell by cell in this version",
-        ),
+        _cells(look),
         Bound("Row hammer, retention, rare data patterns", "not tested", "needs the memory's physical geometry"),
         Bound("Faults that need hours or years", "not tested", "state at the test date; no statement on the future"),
         _cooling(look),
@@ -155,6 +151,15 @@ def _loss(look: Lookup) -> tuple[Bound, ...]:
         why = f"{plain(limit.max_deviation.sigmas)} σ below the node's median of {typical} {limit.unit}"
         out.append(Bound(f"One part slower than its node: {limit.metric}", f"≤ {number(share, 1)} %", why))
     return tuple(out[:6])
+
+
+def _cells(look: Lookup) -> Bound:
+    """The share of memory that no pattern was written to, on the GPU where it is largest."""
+    what, covered = "Bad cells in memory that was not tested", _lowest(look, "memory_integrity.coverage")
+    if covered is None:
+        return Bound(what, "not tested", "no pattern was written to the memory of every GPU")
+    why = f"patterns were written to {number(covered, 2)} % and more of each GPU's memory, and read back"
+    return Bound(what, f"≤ {number(100 - covered, 2)} % of memory", why)
 
 
 def _cooling(look: Lookup) -> Bound:
