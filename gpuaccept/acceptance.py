@@ -118,10 +118,15 @@ def judge_node(request: Request, ambient: Ambient | None = None) -> tuple[Eviden
     """Measure and judge as `run_node` does, and leave nothing behind: for evaluation over many simulated nodes."""
     request = with_changes(request, force_busy=True)  # a neighbour is one of the faults to be judged
     with _uncollected():
-        with _opened(request, ambient or Ambient(), None, None) as run:
-            run.measure()
-        evidence, _ = run.journal.fold(summaries=False)
+        evidence = _measured(request, ambient or Ambient())
         return evidence, judge(evidence)
+
+
+def _measured(request: Request, ambient: Ambient) -> Evidence:
+    """Evidence of a run that leaves nothing else: when this returns, its hundred thousands of samples are freed."""
+    with _opened(request, ambient, None, None) as run:
+        run.measure()
+    return run.journal.fold(summaries=False)[0]
 
 
 @dataclass
