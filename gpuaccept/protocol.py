@@ -240,13 +240,20 @@ class Gemm(NamedTuple):
 
 
 class KernelEvent(NamedTuple):
-    """One XID or SXid of the kernel log: seconds since boot, `xid` | `sxid`, its number, the device, the text."""
+    """One XID or SXid of the kernel log: seconds since boot, `xid` | `sxid`, its number, the device, the text.
+
+    `severity` is `fatal` | `non-fatal`, or empty where the driver does not say it. An SXid's `switch` is the kernel's
+    name of it (`nvswitch3`). `link` is -1 where no single link is named.
+    """
 
     at_s: float
     kind: str
     number: int
     pci_address: str
     text: str
+    severity: str = ""
+    switch: str = ""
+    link: int = -1
 
 
 class Port(NamedTuple):

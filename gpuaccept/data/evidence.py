@@ -20,6 +20,7 @@ class MetricDeclaration(Value, frozen=True, kw_only=True, omit_defaults=True):
     description: str
     series: str = ""
     reduction: Reduction | None = None
+    named_by: str = ""
 
 
 class CheckFacts(Value, frozen=True, kw_only=True):
