@@ -28,6 +28,7 @@ METRICS = (
     _read("board_part_number", "Board part number"),
     _read("vbios", "VBIOS version"),
     _read("inforom_image", "InfoROM image version"),
+    _read("inforom", "State of the InfoROM"),
     Metric("module_id", "", "Module id: the socket on the baseboard", kind="counted"),
     _read("memory_total", "Memory that NVML reports", "MiB"),
     Metric("sm_count", "SMs", "Streaming multiprocessors", kind="counted"),
@@ -60,7 +61,7 @@ def measure(node: Node, visit: Visit) -> None:
             settings = node.settings(gpu)
             for name in ("ecc_mode", "ecc_mode_pending", "mig_mode", "mig_mode_pending", "persistence_mode"):
                 visit.measured(name, subject, getattr(settings, name))
-            for name in ("compute_mode", "cc_mode", "recovery_action"):
+            for name in ("compute_mode", "cc_mode", "recovery_action", "inforom"):
                 visit.measured(name, subject, getattr(settings, name))
             limit = settings.power_limit_enforced_mw
             visit.measured("power_limit_enforced", subject, limit / 1000 if isinstance(limit, int | float) else limit)

@@ -44,6 +44,27 @@ def test_every_reason_leaves_the_value_out_and_says_why(machine: StubMachine, co
     assert settings["recovery_action"] == ["nvmlDeviceGetFieldValues 230", code, why]
 
 
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ((), "valid"),
+        (("gpu0.inforom_corrupt=1",), "corrupt"),
+        (("fault.nvmlDeviceValidateInforom=3",), "readable"),
+        (("fault.nvmlDeviceValidateInforom=4", "gpu0.inforom_corrupt=1"), "corrupt"),
+        (
+            ("fault.nvmlDeviceValidateInforom=13", "fault.nvmlDeviceGetInforomImageVersion=3"),
+            ["nvmlDeviceGetInforomImageVersion", 3, "not supported by this GPU"],
+        ),
+    ],
+    ids=("valid", "corrupt", "readable", "corrupt and unchecked", "unknown"),
+)
+def test_a_corrupt_inforom_is_told_from_one_that_can_not_be_asked(
+    machine: StubMachine, said: tuple[str, ...], state: Any
+) -> None:
+    machine.set(*said)
+    assert machine.ask("node.settings(0).inforom") == [state]
+
+
 def test_an_error_on_the_third_call_is_an_error_of_the_third_gpu(machine: StubMachine) -> None:
     machine.set("fault.nvmlDeviceGetRemappedRows=999@3")
     (failures,) = machine.ask("[node.ecc(gpu).row_remapping_failure for gpu in range(5)]")
