@@ -4,6 +4,8 @@ from gpuaccept.check import Check, DeviceError, GpuFacts, Metric, Node, NodeFact
 
 FABRIC_MANAGER_UNKNOWN = Unavailable("fabric manager version", 0, "the version of the fabric manager is not known")
 
+CUDA_UNKNOWN = Unavailable("cuInit", 0, "CUDA does not answer: no progress in its first call")
+
 
 def _node(name: str, description: str, unit: str = "", counted: bool = True) -> Metric:
     return Metric(name, unit, description, kind="counted" if counted else "read", subject="node")
@@ -72,7 +74,7 @@ def measure(node: Node, visit: Visit) -> None:
 def _measure_node(facts: NodeFacts, visit: Visit) -> None:
     visit.measured("gpu_count_pci", "node", facts.gpu_count_pci)
     visit.measured("gpu_count_nvml", "node", facts.gpu_count_nvml)
-    visit.measured("gpu_count_cuda", "node", facts.gpu_count_cuda)
+    visit.measured("gpu_count_cuda", "node", CUDA_UNKNOWN if facts.gpu_count_cuda < 0 else facts.gpu_count_cuda)
     visit.measured("driver_version", "node", facts.driver_version)
     manager = facts.fabric_manager_version
     visit.measured("fabric_manager_version", "node", manager or FABRIC_MANAGER_UNKNOWN)

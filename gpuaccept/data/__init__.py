@@ -42,6 +42,7 @@ from gpuaccept.data.judgement import Judgement as Judgement
 from gpuaccept.data.judgement import Look as Look
 from gpuaccept.data.judgement import Part as Part
 from gpuaccept.data.judgement import Verdict as Verdict
+from gpuaccept.data.node import UNKNOWN_COUNT as UNKNOWN_COUNT
 from gpuaccept.data.node import GpuFacts as GpuFacts
 from gpuaccept.data.node import KernelCode as KernelCode
 from gpuaccept.data.node import NodeFacts as NodeFacts

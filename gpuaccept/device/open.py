@@ -85,12 +85,13 @@ def open_node(
     start_s: float = 0.0,
     known: tuple[str, ...] = (),
     without: tuple[int, ...] | None = None,
+    no_cuda: str = "",
 ) -> Node:
     """Open a device for these GPUs (None: all). `start_s` is the virtual time to go on from, on the mock only.
 
     `known` are the PCI addresses of all GPUs by index, where another process found them: each keeps its index then,
     and none but `gpus` is opened. `without` are GPUs that hang: where it is given, the kernel's list of PCI devices
-    takes the place of `known`.
+    takes the place of `known`. `no_cuda` says why CUDA is not to be opened: what needs it is not measured then.
 
     Raises UsageError as `check_spec`, DeviceUnavailable where nothing can be measured.
     """
@@ -98,7 +99,7 @@ def open_node(
     if name is None:
         from gpuaccept.device.nvidia import open_nvidia
 
-        return open_nvidia(gpus, pulse, known, without)
+        return open_nvidia(gpus, pulse, known, without, no_cuda)
     from gpuaccept.device.mock.node import MockNode
     from gpuaccept.device.mock.scenario import load
     from gpuaccept.device.mock.world import World

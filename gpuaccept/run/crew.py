@@ -71,6 +71,8 @@ class Crew:
     _known: tuple[str, ...] = ()
     _without: tuple[int, ...] | None = None
     """GPUs that hung while the node was identified: no worker opens them."""
+    _no_cuda: str = ""
+    """Why no worker opens CUDA: its own calls hung while the node was identified."""
     _early: list[tuple[str, str, str]] = field(default_factory=list)
     """Events from before the first step, which tells them."""
     _clock: float = 0.0
@@ -95,6 +97,9 @@ class Crew:
         self._gpus, self._clock = tuple(sorted({*opened.gpus, *found.left_out})), opened.now_s
         self._excluded |= found.left_out
         self._early = [("hang", f"gpu/{gpu}", text) for gpu, (_, text) in found.left_out.items()]
+        self._no_cuda = found.no_cuda
+        if found.no_cuda:
+            self._early.append(("hang", _NODE, found.no_cuda))
         if found.left_out:
             self._without = tuple(found.left_out)
         else:
@@ -298,7 +303,8 @@ class Crew:
     def _start(self, name: str) -> Worker:
         gpus = self._between() if name == _NODE else (int(name.split("/")[1]),)
         message = Open(spec=self.spec, gpus=gpus, start_s=self._clock, checks_dir=self.checks_dir)
-        return self._fork(msgspec.structs.replace(message, known=self._known, without=self._without))
+        known = {"known": self._known, "without": self._without, "no_cuda": self._no_cuda}
+        return self._fork(msgspec.structs.replace(message, **known))
 
     def _fork(self, message: Open) -> Worker:
         """A worker from the nursery; where that was killed, from another one. Raises OSError."""

@@ -36,6 +36,8 @@ class Open(Message, frozen=True, kw_only=True):
     """PCI addresses of all GPUs by index, once the node was identified."""
     without: tuple[int, ...] | None = None
     """GPUs that hang. The others are found by the kernel's list of PCI devices, which asks no GPU."""
+    no_cuda: str = ""
+    """Why CUDA is not to be opened, since its own calls hang; else empty."""
     identify: bool = False
     """Whether the answer is to be Opened, with what the whole node is, rather than Ready."""
 

@@ -50,7 +50,13 @@ def _serve(pipe: Connection, board: PulseBoard) -> None:
     board.beat(None, "open")
     checks = load_checks(Path(message.checks_dir) if message.checks_dir else None)
     node: Node = device.open_node(
-        message.spec, message.gpus, board.beat, message.start_s, message.known, message.without
+        message.spec,
+        message.gpus,
+        board.beat,
+        message.start_s,
+        message.known,
+        message.without,
+        message.no_cuda,
     )
     pipe.send_bytes(pack(_opened(node, message) if message.identify else Ready()))
     while True:

@@ -17,18 +17,20 @@ def open_nvidia(
     pulse: Pulse,
     known: tuple[str, ...] = (),
     without: tuple[int, ...] | None = None,
+    no_cuda: str = "",
 ) -> Node:
     """The GPUs of this machine, or those of them with these indices (PCI order).
 
     `known` are the PCI addresses of all, by index, as another process found them: no other GPU is opened then.
-    With `without`, GPUs that hang, the kernel's list of PCI devices takes their place.
+    With `without`, GPUs that hang, the kernel's list of PCI devices takes their place. With `no_cuda`, the reason,
+    CUDA is not opened.
 
     Raises DeviceUnavailable, one sentence and a remedy, where nothing can be measured; UsageError for an index that
     does not exist.
     """
     from gpuaccept.device.nvidia.node import open_node
 
-    return open_node(gpus, pulse, known, without)
+    return open_node(gpus, pulse, known, without, no_cuda)
 
 
 def is_stub() -> bool:

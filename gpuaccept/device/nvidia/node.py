@@ -38,7 +38,7 @@ from gpuaccept.check import (
     Transfer,
     Unavailable,
 )
-from gpuaccept.data import GpuFacts, NodeFacts
+from gpuaccept.data import UNKNOWN_COUNT, GpuFacts, NodeFacts
 from gpuaccept.device.nvidia import bmc, host_copies, links, telemetry
 from gpuaccept.device.nvidia.calls import Cuda, Nvml
 from gpuaccept.device.nvidia.compute import Compute
@@ -67,9 +67,13 @@ _STUB_ROOT = "GPUACCEPT_STUB_ROOT"
 
 
 def open_node(
-    gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...] = (), without: tuple[int, ...] | None = None
+    gpus: tuple[int, ...] | None,
+    pulse: Pulse,
+    known: tuple[str, ...] = (),
+    without: tuple[int, ...] | None = None,
+    no_cuda: str = "",
 ) -> NvidiaNode:
-    """Open NVML and CUDA; `known` as in find_gpus, `without` as in open_nvidia.
+    """Open NVML and CUDA; `known` as in find_gpus, `without` and `no_cuda` as in open_nvidia.
 
     Raises DeviceUnavailable with one sentence and a remedy where that can't be done.
     """
@@ -78,10 +82,12 @@ def open_node(
     os.environ["CUDA_MODULE_LOADING"] = "EAGER"  # a lazy load waits for the stream that the start gate holds
     os.environ["CUDA_PYTHON_DISABLE_MAJOR_VERSION_WARNING"] = "1"
     nvml = open_nvml(pulse)
-    cuda = open_cuda(pulse)
+    cuda = Cuda(pulse, no_cuda) if no_cuda else open_cuda(pulse)
     if without is not None:
         known = _host(is_stub(())).pci_gpus()
         gpus = tuple(gpu for gpu in range(len(known)) if gpu not in without) if gpus is None else gpus
+        if not gpus:
+            raise DeviceUnavailable("every GPU of this node hangs", "look for XIDs in the kernel log, then reboot it")
     found = find_gpus(nvml, cuda, known, gpus)
     stub = is_stub(tuple(gpu.uuid for gpu in found))
     host = _host(stub)
@@ -174,7 +180,7 @@ class NvidiaNode:
             numa_nodes=self._host.numa_nodes(),
             gpu_count_pci=len(self._host.pci_gpus()),
             gpu_count_nvml=len(gpus) + len(self._found) - len(self._gpus),  # one that is not ours counts as it did
-            gpu_count_cuda=self._cuda.call(None, "cuDeviceGetCount"),
+            gpu_count_cuda=UNKNOWN_COUNT if self._cuda.lacking else self._cuda.call(None, "cuDeviceGetCount"),
             gpus=gpus,
             kernels=kernel_facts((gpu.compute_capability for gpu in gpus), self._pulse),
         )
