@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from gpuaccept.device.open import Learned
 from gpuaccept.errors import DeviceUnavailable, GpuacceptError, UsageError
 from gpuaccept.run.messages import Failed, Open, Opened, unpack
 from gpuaccept.run.process import Worker, end
@@ -48,7 +49,8 @@ def identify(
     without: tuple[int, ...] | None = None
     no_cuda = ""
     while True:
-        worker = fork(msgspec.structs.replace(message, identify=True, without=without, no_cuda=no_cuda))
+        learned = Learned(without=without, no_cuda=no_cuda)
+        worker = fork(msgspec.structs.replace(message, identify=True, learned=learned))
         limit = OPEN_LIMIT_S if without is None else min(silence_s, OPEN_LIMIT_S)
         try:
             return Identified(worker, _answer(worker, limit, check), left_out, no_cuda)

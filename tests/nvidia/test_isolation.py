@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from stub_driver.machine import StubMachine, make_machine
 
+from gpuaccept.run.journal import fold, read
+
 needs_gcc = pytest.mark.needs("gcc")
 
 PROFILE = """
@@ -121,6 +123,32 @@ def test_a_gpu_that_hangs_while_the_node_is_identified_costs_itself_alone(machin
     failures = [f for step in found["steps"] for f in step.get("failures", ()) if f["subject"] == "gpu/3"]
     assert failures and all("left out since" in failure["reason"] for failure in failures)
     assert "GPU 3" in (machine.root / "out" / "certificate.html").read_text()
+
+
+@needs_gcc
+def test_a_worker_that_was_replaced_still_knows_the_kernel_log_that_the_ring_has_lost(machine: StubMachine) -> None:
+    log = machine.root / "dev/kmsg"
+    log.write_text("4,10,5000000,-;NVRM: Xid (PCI:0000:43:00): 48, text\n4,11,6000000,-;a line\n")
+    command = arguments(machine)
+    profile = machine.root / "site.yaml"
+    head, steps = PROFILE.split("        steps:\n")
+    assert steps
+    profile.write_text(head + "        steps: [{check: host}, {check: inventory}, {check: host}]\n")
+    child = subprocess.Popen(
+        [sys.executable, *command], env=machine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    until = time.monotonic() + 30
+    machine.set("gpu3.fault.nvmlDeviceGetPersistenceMode=hang")
+    while '"check":"host"' not in text_of(machine.root / "out/journal.jsonl").partition("\n")[2]:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    log.write_text("4,12,7000000,-;NVRM: Xid (PCI:0000:43:00): 13, text\n")
+    child.communicate(timeout=60)
+    found, _ = fold(read(machine.root / "out/journal.jsonl"))
+
+    assert ("hang", "gpu/3") in [(event.kind, event.subject) for event in found.events]
+    readings = [dict(zip(c.subjects, c.samples, strict=True)) for c in found.columns if c.metric == "host.xids"]
+    assert [reading["gpu/1"] for reading in readings] == [("48",), ("48, 13",)]
 
 
 IMPATIENT = """

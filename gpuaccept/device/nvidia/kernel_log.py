@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from gpuaccept.check import KernelEvent, Unavailable
 
@@ -50,6 +51,13 @@ def read_kernel_log(root: Path) -> tuple[KernelEvent, ...] | Unavailable:
     return KernelLog(root).read()
 
 
+class LogMemory(NamedTuple):
+    """Sequence number of the youngest record that was read, and all events that were."""
+
+    last: int | None
+    events: tuple[KernelEvent, ...]
+
+
 class KernelLog:
     """The kernel's ring buffer below `root`. What was read once stays known when the ring overwrites it: events that
     vanished would make room for new ones, and their difference would be zero."""
@@ -59,6 +67,14 @@ class KernelLog:
         self._last: int | None = None
         """Sequence number of the youngest record that was read."""
         self._known: tuple[KernelEvent, ...] = ()
+
+    def memory(self) -> LogMemory:
+        """What it has read until now."""
+        return LogMemory(self._last, self._known)
+
+    def remember(self, before: LogMemory) -> None:
+        """Go on where another process stopped."""
+        self._last, self._known = before
 
     def read(self) -> tuple[KernelEvent, ...] | Unavailable:
         """The events since boot, oldest first: of the ring, and of what it has overwritten as far as this object has
