@@ -9,7 +9,7 @@ from gpuaccept.judge.conclude import conclude, no_cohort, not_judged
 from gpuaccept.judge.estimate import Estimate
 from gpuaccept.judge.measured import Samples
 from gpuaccept.judge.parts import part
-from gpuaccept.judge.readings import Unjudgeable, change, shown
+from gpuaccept.judge.readings import shown
 from gpuaccept.judge.risk import POWER, Risk, guard, risk
 from gpuaccept.judge.rule import Tables, judge_limits, tables
 from gpuaccept.judge.scope import Scope, check_of, cohort_of, scope
@@ -94,11 +94,9 @@ def _estimates(ground: Scope, data: Tables, name: str) -> dict[str, Estimate]:
         visits = measured.visits(subject)
         if not any(visits):
             continue
-        try:
-            changed = change(measured, subject, declared.kind) if changes else None
-        except Unjudgeable:
-            continue
-        out[subject] = _reading(declared.kind, visits, changed)
+        changed = data.changes(declared).values.get(subject) if changes else None
+        if changed is not None or not changes:
+            out[subject] = _reading(declared.kind, visits, changed)
     return out
 
 

@@ -6,12 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from itertools import pairwise
 
 import msgspec
 
 from gpuaccept.data import Kind, Limit, Scalar
-from gpuaccept.judge.measured import Measured, Samples
+from gpuaccept.judge.measured import Samples
 from gpuaccept.judge.outcome import Miss
 from gpuaccept.judge.wording import number, requirement, with_unit
 
@@ -42,21 +41,6 @@ def shown(kind: Kind, sample: Scalar) -> Scalar:
     if kind == "read" or not isinstance(sample, str) or not _INTEGER.fullmatch(sample):
         return sample
     return float(sample) if abs(int(sample)) <= 1 << 53 else sample
-
-
-def change(measured: Measured, subject: str, kind: Kind) -> float:
-    """Last reading of a counter minus the first; a rate is per hour. Raises Unjudgeable."""
-    readings = [max(integer(sample) for sample in samples) for samples in measured.visits(subject)]
-    if any(later < earlier for earlier, later in pairwise(readings)):
-        raise Unjudgeable("the counter went backwards: it was reset during the run")
-    total = float(readings[-1] - readings[0])
-    if kind == "difference":
-        return total
-    keys = measured.keys(subject)
-    seconds = keys[-1][0] - keys[0][0]
-    if seconds <= 0:
-        raise Unjudgeable("no time passed between the counter's visits")
-    return total * 3600 / seconds
 
 
 def stated(limit: Limit, subject: str) -> Limit:
@@ -148,6 +132,9 @@ def same_everywhere(limit: Limit, kind: Kind, readings: dict[str, list[Scalar]])
 
 def different_everywhere(kind: Kind, readings: dict[str, list[Scalar]]) -> dict[str, Miss]:
     """`unique`: no reading of a subject is also one of another subject."""
+    own = [set(values) for values in readings.values()]
+    if len(set().union(*own)) == sum(map(len, own)):
+        return {}
     owners: dict[Scalar, set[str]] = {}
     for subject, values in readings.items():
         for value in values:
