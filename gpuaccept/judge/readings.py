@@ -36,7 +36,7 @@ def is_count(sample: Scalar) -> bool:
     return isinstance(sample, str) and sample.isascii() and sample.isdigit() and len(sample) <= 30
 
 
-def shown(kind: Kind, sample: Scalar) -> Scalar:
+def as_shown(kind: Kind, sample: Scalar) -> Scalar:
     """A sample as a verdict shows it: counters as numbers while a float holds them exactly."""
     if kind == "read" or not isinstance(sample, str) or not _INTEGER.fullmatch(sample):
         return sample
@@ -109,7 +109,7 @@ def judge_samples(
             if bad is None or _farther(limit, sample, bad):
                 bad = sample
     if bad is not None:
-        value = shown(kind, bad)
+        value = as_shown(kind, bad)
         return Miss(subject, "fail", value, None, f"{with_unit(value, unit)}, required {requirement(limit)}", "limit")
     return Miss(subject, "error", None, None, problem, "not measured") if problem else None
 
@@ -123,9 +123,9 @@ def same_everywhere(limit: Limit, kind: Kind, readings: dict[str, list[Scalar]])
     for subject, values in readings.items():
         other = next((value for value in values if value != reference), None)
         if tie or other is not None:
-            value = shown(kind, values[0] if tie or other is None else other)
+            value = as_shown(kind, values[0] if tie or other is None else other)
             reason = f"{number(value)}: no reading is shared by most" if tie else f"{number(value)} where most show "
-            reason += "" if tie else number(shown(kind, reference))
+            reason += "" if tie else number(as_shown(kind, reference))
             out[subject] = Miss(subject, "fail", value, None, reason, "limit")
     return out
 
@@ -144,8 +144,8 @@ def different_everywhere(kind: Kind, readings: dict[str, list[Scalar]]) -> dict[
         for value in values:
             others = sorted(owners[value] - {subject})
             if others:
-                reason = f"{number(shown(kind, value))} is also shown by {others[0]}"
-                out[subject] = Miss(subject, "fail", shown(kind, value), None, reason, "limit")
+                reason = f"{number(as_shown(kind, value))} is also shown by {others[0]}"
+                out[subject] = Miss(subject, "fail", as_shown(kind, value), None, reason, "limit")
                 break
     return out
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
-from gpuaccept.data import Column, Limit, MetricDeclaration, Scalar
+from gpuaccept.data import Limit, MetricDeclaration, Scalar
 from gpuaccept.judge import sampled as of_sampled
-from gpuaccept.judge.changes import Changes, changes
 from gpuaccept.judge.conditions import apply_conditions
-from gpuaccept.judge.estimate import Sampled
 from gpuaccept.judge.measured import Measured
 from gpuaccept.judge.outcome import Miss, Outcome, Shown, not_measured
 from gpuaccept.judge.readings import (
     Unjudgeable,
+    as_shown,
     different_everywhere,
     judge_samples,
     keeper,
     same_everywhere,
-    shown,
     stated,
     stated_texts,
 )
@@ -26,52 +23,9 @@ from gpuaccept.judge.scope import Scope, check_of, in_plan
 from gpuaccept.judge.shown import Changed, Medians, Nothing, Readings, Same, worst_sample
 from gpuaccept.judge.statistics import median
 from gpuaccept.judge.subjects import NODE, selected
+from gpuaccept.judge.tables import Tables
 
 _NOTHING = Nothing()
-
-
-@dataclass
-class Tables:
-    """Samples by metric, sorted out once for all limits of a metric."""
-
-    scope: Scope
-    columns: Mapping[str, list[Column]]
-    _measured: dict[str, Measured] = field(default_factory=dict)
-    _sampled: dict[str, Sampled] = field(default_factory=dict)
-    _changes: dict[str, Changes] = field(default_factory=dict)
-
-    def measured(self, declared: MetricDeclaration) -> Measured:
-        """All visits of a metric."""
-        name = declared.name
-        if name not in self._measured:
-            expected, repetitive = self.scope.expected(declared), declared.kind != "sampled"
-            self._measured[name] = Measured(self.columns.get(name, ()), expected, repetitive)
-        return self._measured[name]
-
-    def sampled(self, declared: MetricDeclaration) -> Sampled:
-        """Medians of a sampled metric."""
-        name = declared.name
-        if name not in self._sampled:
-            cohort = self.scope.cohort
-            self._sampled[name] = Sampled(
-                self.measured(declared), cohort.metrics.get(name), cohort.visits, cohort.coverage_factor
-            )
-        return self._sampled[name]
-
-    def changes(self, declared: MetricDeclaration) -> Changes:
-        """By how much each counter of a metric changed."""
-        name = declared.name
-        if name not in self._changes:
-            self._changes[name] = changes(self.measured(declared), declared.kind)
-        return self._changes[name]
-
-
-def tables(scope: Scope) -> Tables:
-    """Sort the evidence's columns by metric."""
-    columns: dict[str, list[Column]] = {}
-    for column in scope.evidence.columns:
-        columns.setdefault(column.metric, []).append(column)
-    return Tables(scope, columns)
 
 
 def judge_limits(scope: Scope, data: Tables) -> list[Outcome]:
@@ -197,13 +151,13 @@ def _judge_readings(
             if len(different) > 1:
                 return {}, shows
             (samples,) = different
-            return {}, Same((shown(kind, worst_sample(limit, samples)), None))
+            return {}, Same((as_shown(kind, worst_sample(limit, samples)), None))
         judged = (judge_samples(limit, kind, declared.unit, measured.visits(s), s, keeps) for s in present)
         return {miss.subject: miss for miss in judged if miss is not None}, shows
     if limit.uniform and measured.even and not absent and len(measured.distinct()) == 1:
         (samples,) = measured.distinct()
         if samples.count(samples[0]) == len(samples):
-            return {}, Same((shown(kind, samples[0]), None))
+            return {}, Same((as_shown(kind, samples[0]), None))
     readings: dict[str, list[Scalar]] = {}
     misses: dict[str, Miss] = {}
     judged_on = measured.subjects if limit.max_deviation is not None else present

@@ -11,7 +11,7 @@ from gpuaccept.data import Limit, MetricDeclaration, Scalar
 from gpuaccept.judge.estimate import Sampled
 from gpuaccept.judge.measured import Measured
 from gpuaccept.judge.outcome import Value
-from gpuaccept.judge.readings import shown
+from gpuaccept.judge.readings import as_shown
 
 
 class Nothing:
@@ -63,7 +63,7 @@ class Readings(Struct, frozen=True):
 
     def value(self, subject: str) -> Value:
         samples = [*chain.from_iterable(self.measured.visits(subject))]
-        return (shown(self.declared.kind, worst_sample(self.limit, samples)) if samples else None), None
+        return (as_shown(self.declared.kind, worst_sample(self.limit, samples)) if samples else None), None
 
     def worst(self, subjects: tuple[str, ...]) -> str | None:
         return _nearest(self.limit, self.declared, subjects, self._amount)
