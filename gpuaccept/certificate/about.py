@@ -212,6 +212,7 @@ def node_facts(look: Lookup) -> tuple[Fact, ...]:
         Fact("Fabric manager", facts.fabric_manager_version or "not known"),
         Fact("GPUs found", "{} by PCI, {} by NVML, {} by CUDA".format(*counts)),
         Fact("Boot", facts.boot_id, code=True),
+        *(Fact(f"Boot from {boot.at_s:.0f} s on", boot.boot_id, code=True) for boot in look.evidence.boots or ()),
         *(
             Fact(
                 "GPU code",

@@ -22,6 +22,7 @@ from gpuaccept.data.base import SubjectKind as SubjectKind
 from gpuaccept.data.base import Tails as Tails
 from gpuaccept.data.base import Text as Text
 from gpuaccept.data.base import Value as Value
+from gpuaccept.data.evidence import Boot as Boot
 from gpuaccept.data.evidence import CheckFacts as CheckFacts
 from gpuaccept.data.evidence import Column as Column
 from gpuaccept.data.evidence import Environment as Environment
