@@ -1,7 +1,5 @@
 """What was planned and measured, and nothing that was concluded."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from msgspec import UNSET, UnsetType

@@ -1,7 +1,5 @@
 """What a node says of itself."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
