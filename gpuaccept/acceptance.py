@@ -110,7 +110,7 @@ def run_node(
         run.measure()
     evidence, groups = run.journal.fold()
     raw = series.encode(groups) if groups else b""
-    accepted = _conclude(request, ambient, evidence, run.signing, raw, run.ended_as)
+    accepted = _conclude(request, ambient, evidence, run.judged or judge(evidence), run.signing, raw, run.ended_as)
     return with_changes(accepted, notes=tuple(run.notes))
 
 
@@ -118,10 +118,15 @@ def judge_node(request: Request, ambient: Ambient | None = None) -> tuple[Eviden
     """Measure and judge as `run_node` does, and leave nothing behind: for evaluation over many simulated nodes."""
     request = with_changes(request, force_busy=True)  # a neighbour is one of the faults to be judged
     with _uncollected():
-        with _opened(request, ambient or Ambient(), None, None) as run:
-            run.measure()
-        evidence, _ = run.journal.fold(summaries=False)
-        return evidence, judge(evidence)
+        evidence, judged = _measured(request, ambient or Ambient())
+        return evidence, judged or judge(evidence)
+
+
+def _measured(request: Request, ambient: Ambient) -> tuple[Evidence, Judgement | None]:
+    """What a run leaves behind: when this returns, its hundred thousands of samples are freed."""
+    with _opened(request, ambient, None, None) as run:
+        run.measure()
+    return run.journal.fold(summaries=False)[0], run.judged
 
 
 @dataclass
@@ -202,6 +207,8 @@ class _Run:
     journal: Journal
     before: Earlier | None
     ended_as: str = "completed"
+    judged: Judgement | None = None
+    """Of all that was measured, where that is known when measuring ends."""
     notes: list[str] = field(default_factory=list)
 
     def measure(self) -> None:
@@ -235,7 +242,7 @@ class _Run:
         self._note_neighbours(session.clock_s)
         if before is not None and before.end is not None:
             return
-        measure(session, cohort)
+        self.judged = measure(session, cohort)
         self.ended_as = session.ended_as
         self.journal.append(End(ended_at=self.ambient.utc(), complete=not session.ended, reason=session.ended))
 
@@ -341,7 +348,8 @@ def _replay(request: Request, record: Path, ambient: Ambient) -> Accepted:
     found = replay.replay(source, request.profile, request.plan, checks, run_id)
     if request.out is not None:
         prepare(request.out)
-    accepted = _conclude(request, ambient, found.evidence, signing, found.series, "completed")
+    judgement = judge(found.evidence)
+    accepted = _conclude(request, ambient, found.evidence, judgement, signing, found.series, "completed")
     return with_changes(accepted, notes=found.notes)
 
 
@@ -363,9 +371,14 @@ def _throwaway(request: Request, ambient: Ambient) -> _Signing:
 
 
 def _conclude(
-    request: Request, ambient: Ambient, evidence: Evidence, signing: _Signing, raw_series: bytes, ended_as: str
+    request: Request,
+    ambient: Ambient,
+    evidence: Evidence,
+    judgement: Judgement,
+    signing: _Signing,
+    raw_series: bytes,
+    ended_as: str,
 ) -> Accepted:
-    judgement = judge(evidence)
     made = statement.build(
         evidence,
         judgement,
