@@ -36,14 +36,14 @@ from gpuaccept.record.node_key import node_key
 from gpuaccept.run.clock import Clock
 from gpuaccept.run.crew import Crew
 from gpuaccept.run.directory import prepare, withdraw
-from gpuaccept.run.journal import Again, Begin, End, Happened, Journal
+from gpuaccept.run.journal import Again, Begin, Booted, End, Happened, Journal
 from gpuaccept.run.loading import LoadedCheck, declarations, load_checks
 from gpuaccept.run.measure import measure
 from gpuaccept.run.messages import Opened
 from gpuaccept.run.neighbours import in_one_sentence
 from gpuaccept.run.performer import InProcess, Performer, Stopped
 from gpuaccept.run.plan import cohort_of, estimate_s, make_plan
-from gpuaccept.run.resume import JOURNAL, Earlier, check_same, earlier
+from gpuaccept.run.resume import JOURNAL, Earlier, after_boot, check_same, earlier
 from gpuaccept.run.session import Observer, Session
 
 _CODES = {
@@ -216,8 +216,10 @@ class _Run:
         facts, profile, before = self.opened.facts, self.request.profile.profile, self.before
         cohort = cohort_of(profile, facts)
         begin = self._begin(cohort)
+        booted: Booted | None = None
         if before is not None:
             check_same(before.begin, begin)
+            booted = after_boot(before, begin) if before.end is None else None
             begin = before.begin
         seconds = estimate_s(begin.plan, self.checks, len(facts.gpus))
         self.observer.opened(facts.host, len(facts.gpus), begin.plan.name, len(begin.plan.steps), seconds)
@@ -228,9 +230,15 @@ class _Run:
             self.journal.append(begin)
         else:
             session.number, session.clock_s = before.done, before.clock_s
+            session.origin_s = before.origin_s
             if before.sampled:
                 self.journal.append(Again(step=before.done + 1))
             self._note(before.clock_s, "resumed", before.describe())
+            if booted is not None:
+                session.origin_s, session.clock_s = booted.origin_s, booted.boot.at_s
+                text = f"the node was booted meanwhile: boot {before.boot_id} until here, then {booted.boot.boot_id}"
+                self._note(booted.boot.at_s, "booted", f"{text}; counters began anew, and are read from here on again")
+                self.journal.append(booted)
         self._note_neighbours(session.clock_s)
         if before is not None and before.end is not None:
             return
@@ -292,7 +300,7 @@ def _opened(request: Request, ambient: Ambient, observer: Observer | None, clock
     )
     journal: Journal | None = None
     try:
-        opened = performer.open(clock.check, before.begin.origin_s + before.clock_s if before else 0.0)
+        opened = performer.open(clock.check, before.origin_s + before.clock_s if before else 0.0)
         _refuse_busy(request, opened)
         signing = _signing(request, opened, ambient)
         path = request.out / JOURNAL if request.out is not None else None

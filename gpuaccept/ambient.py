@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-import secrets
-import socket
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Ambient:
+
+class Ambient(Struct, frozen=True):
     """What the world says: replace it in a test to make a run repeat byte for byte."""
 
     def utc(self) -> str:
@@ -26,19 +24,18 @@ class Ambient:
 
     def random_bytes(self, n: int) -> bytes:
         """`n` unpredictable bytes."""
-        return secrets.token_bytes(n)
+        return os.urandom(n)
 
     def hostname(self) -> str:
         """The host's name as the kernel knows it."""
-        return socket.gethostname()
+        return os.uname().nodename
 
     def python_version(self) -> str:
         """Of the interpreter that runs."""
         return platform.python_version()
 
 
-@dataclass(frozen=True)
-class Fixed(Ambient):
+class Fixed(Ambient, frozen=True):
     """An ambient whose clock and randomness are set: runs with it are byte-identical."""
 
     at: str = "2026-01-01T00:00:00Z"

@@ -124,6 +124,8 @@ class Metric:
     reduction: Reduction | None = None
     group: str = ""
     """Which part of the check measures it: see `Check.groups`."""
+    named_by: str = ""
+    """Of a count: the check's metric that lists, as text with commas, what is counted; a finding names what is new."""
 
 
 @dataclass(frozen=True)

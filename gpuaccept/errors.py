@@ -11,7 +11,7 @@ GpuacceptError
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 EXIT_ACCEPTED = 0
 EXIT_BROKEN = 1
@@ -42,8 +42,7 @@ class UsageError(GpuacceptError):
     exit_code = EXIT_USAGE
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing wrong with a file: where, which field, what."""
 
     file: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -62,12 +61,11 @@ class Verification(Value, frozen=True, kw_only=True):
     rejudged_by: str = ""
 
 
-@dataclass
-class _Findings:
-    problems: list[str] = field(default_factory=list)
-    checked: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    signers: list[str] = field(default_factory=list)
+class _Findings(msgspec.Struct):
+    problems: list[str] = []
+    checked: list[str] = []
+    notes: list[str] = []
+    signers: list[str] = []
     series: Series = "absent"
     page: Page = "none"
 

@@ -194,7 +194,7 @@ def _cooling(look: Lookup) -> Bound:
 def _lowest(look: Lookup, metric: str) -> float | None:
     """The lowest value of a figure that every GPU has; None where one lacks it."""
     values = look.values(metric)
-    return min(values.values()) if values and len(values) >= len(look.gpus()) else None
+    return min(values.values()) if values and len(values) >= len(look.gpus) else None
 
 
 def _maxima(look: Lookup, metric: str) -> list[Limit]:

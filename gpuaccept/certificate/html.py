@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from gpuaccept.bundled import bundled
 from gpuaccept.certificate.findings import DETAILED
-from gpuaccept.certificate.templates import environment
+from gpuaccept.certificate.templates import fill
 from gpuaccept.certificate.view import Page, page
 from gpuaccept.data import Statement
 from gpuaccept.errors import EvidenceError
@@ -24,11 +24,10 @@ PAGE_LIMIT_BYTES = 64 << 20
 
 _OPEN = b'<script type="application/vnd.gpuaccept.record+json" id="gpuaccept-record">\n'
 _CLOSE = b"\n</script>"
-_INERT = re.compile(rb"[ -;=-~]+")
+_INERT = bytes(byte for byte in range(ord(" "), ord("~") + 1) if byte != ord("<"))
 """Printable ASCII without `<`: an envelope is made of nothing else, and it can't end the block or begin another."""
-_META = re.compile(
-    rb'<meta name="gpuaccept-template" content="([0-9]{1,4})">\n<meta name="gpuaccept-language" content="([a-z]{2})">'
-)
+_META_OPEN = b'<meta name="gpuaccept-template"'
+_META = re.compile(rb' content="([0-9]{1,4})">\n<meta name="gpuaccept-language" content="([a-z]{2})">')
 
 
 def render(statement: Statement, envelope: bytes) -> bytes:
@@ -36,22 +35,18 @@ def render(statement: Statement, envelope: bytes) -> bytes:
 
     Raises EvidenceError for bytes that are no envelope.
     """
-    if not _INERT.fullmatch(envelope):
+    if not _inert(envelope):
         raise EvidenceError("the record holds characters that no envelope has", "ask its sender for record.json")
     view = page(statement, envelope, estimates(statement.predicate.evidence))
     style, paper = _style(), _paper(view)
-    text = (
-        environment()
-        .get_template("certificate.html.j2")
-        .render(
-            p=view,
-            template=TEMPLATE,
-            detailed=DETAILED,
-            style=Markup(style),
-            paper=Markup(paper),
-            hashes=Markup(" ".join(f"'sha256-{_csp_hash(sheet)}'" for sheet in (style, paper))),
-            envelope=Markup(envelope.decode("ascii")),
-        )
+    text = fill(
+        p=view,
+        template=TEMPLATE,
+        detailed=DETAILED,
+        style=Markup(style),
+        paper=Markup(paper),
+        hashes=Markup(" ".join(f"'sha256-{_csp_hash(sheet)}'" for sheet in (style, paper))),
+        envelope=Markup(envelope.decode("ascii")),
     )
     return text.encode("utf-8")
 
@@ -74,13 +69,17 @@ def extract(data: bytes) -> tuple[bytes, str, str]:
     if end < 0:
         raise EvidenceError("the page is cut short: its record block has no end", "ask its sender for the whole file")
     envelope = data[start:end]
-    if not _INERT.fullmatch(envelope):
+    if not _inert(envelope):
         raise EvidenceError("the page's record block is not one line of a record", "ask its sender for record.json")
-    metas = _META.findall(data)
+    metas = [found for after in data.split(_META_OPEN)[1:] if (found := _META.match(after))]
     if len(metas) != 1:
         raise EvidenceError("the page does not name one template and language", "ask its sender for record.json")
-    template, language = metas[0]
+    template, language = metas[0].groups()
     return envelope, template.decode("ascii"), language.decode("ascii")
+
+
+def _inert(envelope: bytes) -> bool:
+    return bool(envelope) and not envelope.translate(None, _INERT)
 
 
 @cache

@@ -44,22 +44,26 @@ class Lookup(Struct, frozen=True):
     """(limit, subject) -> every verdict that is not a pass."""
     numbers: Mapping[str, Mapping[str, float]]
     """Metric -> subject -> judged value, where that is a number."""
-    judged_on: Mapping[str, tuple[str, ...]]
-    """Limit -> every subject that it was judged on, in order of GPU, then link or peer."""
+    judged: Mapping[str, Mapping[str, Result]]
+    """Limit -> every subject that it was judged on, in order of GPU, then link or peer -> its verdict."""
+    limits_on: Mapping[str, tuple[Limit, ...]]
+    """Metric -> the limits on it."""
+    gpus: tuple[int, ...]
+    """Indices of all GPUs that were found or planned."""
 
     def values(self, metric: str) -> Mapping[str, float]:
         """Subject -> judged number of a metric; subjects whose value is text are left out."""
         return self.numbers.get(metric, {})
 
-    def subjects(self, limit: Limit) -> tuple[str, ...]:
-        """Every subject that a limit was judged on, in order of GPU, then link or peer."""
-        return self.judged_on.get(limit.id, ())
+    def verdicts(self, limit: Limit) -> Mapping[str, Result]:
+        """Every subject that a limit was judged on, in order of GPU, then link or peer, and its verdict."""
+        return self.judged.get(limit.id, {})
 
     def verdict(self, limit: Limit, subject: str) -> Result:
         """The verdict of one limit on one subject; what was never measured is `skipped`."""
-        missed = self.missed.get((limit.id, subject))
-        if missed is not None:
-            return missed.result
+        found = self.verdicts(limit).get(subject)
+        if found is not None:
+            return found
         return "pass" if subject in self.estimates.get(limit.metric, {}) else "skipped"
 
     def threshold(self, limit: Limit) -> tuple[float, int] | None:
@@ -77,11 +81,6 @@ class Lookup(Struct, frozen=True):
         middle = median(values)
         return middle * (1 - sign * limit.max_deviation.sigmas * facts.gpu.sigma_percent / 100), sign
 
-    def gpus(self) -> tuple[int, ...]:
-        """Indices of all GPUs that were found or planned."""
-        planned = range(self.cohort.gpus) if self.cohort else ()
-        return tuple(sorted({*planned, *(gpu.index for gpu in self.evidence.node.gpus)}))
-
     def slot(self, gpu: GpuFacts) -> str:
         """The name printed at the GPU's slot, by the profile's slot map; empty where it is not known."""
         return self.cohort.slots.get(str(gpu.module_id), "") if self.cohort and gpu.module_id is not None else ""
@@ -93,6 +92,13 @@ def lookup(statement: Statement, estimates: Mapping[str, Mapping[str, Estimate]]
     cohort = next((c for c in evidence.profile.cohorts if c.name == evidence.plan.cohort), None)
     limits = {limit.id: limit for limit in (cohort.limits if cohort else ())}
     missed = {(judged.limit, verdict.subject): verdict for judged in judgement.judged for verdict in judged.missed}
+    results: dict[str, dict[str, Result]] = {}
+    for (name, subject), verdict in missed.items():
+        results.setdefault(name, {})[subject] = verdict.result
+    limits_on: dict[str, tuple[Limit, ...]] = {}
+    for limit in limits.values():
+        limits_on[limit.metric] = (*limits_on.get(limit.metric, ()), limit)
+    planned = range(cohort.gpus) if cohort else ()
     return Lookup(
         predicate=statement.predicate,
         evidence=evidence,
@@ -103,7 +109,12 @@ def lookup(statement: Statement, estimates: Mapping[str, Mapping[str, Estimate]]
         limits=limits,
         missed=missed,
         numbers={metric: _numbers(found) for metric, found in estimates.items()},
-        judged_on={name: _subjects(limit, estimates, missed) for name, limit in limits.items()},
+        judged={
+            name: _judged(limit, estimates.get(limit.metric, {}), results.get(name, {}))
+            for name, limit in limits.items()
+        },
+        limits_on=limits_on,
+        gpus=tuple(sorted({*planned, *(gpu.index for gpu in evidence.node.gpus)})),
     )
 
 
@@ -122,16 +133,16 @@ def _numbers(found: Mapping[str, Estimate]) -> dict[str, float]:
     return {subject: value for subject, value in values.items() if value is not None}
 
 
-def _subjects(
-    limit: Limit, estimates: Mapping[str, Mapping[str, Estimate]], missed: Iterable[tuple[str, str]]
-) -> tuple[str, ...]:
-    known = {*estimates.get(limit.metric, ()), *(subject for name, subject in missed if name == limit.id)}
-    return tuple(sorted(selected(tuple(known), limit.subjects), key=_rank))
+def _judged(limit: Limit, measured: Iterable[str], missed: Mapping[str, Result]) -> dict[str, Result]:
+    subjects = _in_order(tuple(dict.fromkeys((*measured, *missed))), limit.subjects)
+    passed: dict[str, Result] = dict.fromkeys(subjects, "pass")
+    return {**passed, **{subject: result for subject, result in missed.items() if subject in passed}}
 
 
-@lru_cache(maxsize=4096)
-def _rank(subject: str) -> tuple[tuple[int, int | str], ...]:
-    return order(subject)
+@lru_cache(maxsize=512)
+def _in_order(subjects: tuple[str, ...], pattern: str) -> tuple[str, ...]:
+    """Those that a limit selects, in order; many limits have the same."""
+    return tuple(sorted(selected(subjects, pattern), key=order))
 
 
 def words(subject: str) -> str:

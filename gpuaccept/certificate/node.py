@@ -137,15 +137,15 @@ def models(look: Lookup) -> str:
 
 def _links(look: Lookup) -> dict[tuple[int, int], Result]:
     """(GPU, link) -> gravest required verdict of all that was measured of the link."""
-    out: dict[tuple[int, int], list[Result]] = {}
+    out: dict[tuple[int, int], set[Result]] = {}
     for judged in look.judgement.judged:
         limit, metric = look.limits.get(judged.limit), look.declared.get(judged.metric)
         if limit is None or metric is None or metric.subject != "link" or limit.effect != "require":
             continue
-        for subject in look.subjects(limit):
+        for subject, verdict in look.verdicts(limit).items():
             gpu, link, _ = numbers_in(subject)
             if gpu is not None and link is not None:
-                out.setdefault((gpu, link), []).append(look.verdict(limit, subject))
+                out.setdefault((gpu, link), set()).add(verdict)
     return {key: gravest(results, "skipped") for key, results in out.items()}
 
 

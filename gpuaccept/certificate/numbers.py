@@ -30,6 +30,8 @@ class Quantity(Struct, frozen=True):
 def number(value: float, digits: int = 0) -> str:
     """`digits` decimals; never an exponent."""
     text = f"{value:.{digits}f}"
+    if 0 < value < 1000:  # most are so, and have nothing to mend
+        return text
     if float(text) == 0:
         text = text.lstrip("-")
     whole, dot, rest = text.replace("-", "").partition(".")

@@ -85,7 +85,7 @@ def plot(look: Lookup, limit: Limit, subject: str, alone: bool = False) -> tuple
     if threshold is None or subject not in values or declared is None or declared.kind in ("counted", "difference"):
         return None
     at, sign = threshold
-    shown = {s: values[s] for s in look.subjects(limit) if s in values}
+    shown = {s: values[s] for s in look.verdicts(limit) if s in values}
     span, own = charts.span_of(at, shown.values(), sign)
     others = [] if alone else [value for s, value in shown.items() if s != subject]
     estimate = look.estimates[limit.metric][subject]
@@ -96,14 +96,15 @@ def plot(look: Lookup, limit: Limit, subject: str, alone: bool = False) -> tuple
 def _row(look: Lookup, judged: Judged, numbers: Mapping[tuple[str, str], int]) -> Row:
     limit = look.limits[judged.limit]
     declared = look.declared.get(judged.metric)
-    subjects = look.subjects(limit)
+    verdicts = look.verdicts(limit)
+    subjects = tuple(verdicts)
     worst = judged.worst.subject if judged.worst else subjects[0] if subjects else ""
     estimate = look.estimates.get(judged.metric, {}).get(worst)
     value = estimate.value if estimate else judged.worst.value if judged.worst else None
     drawn = plot(look, limit, worst) if worst else None
     verdict = overall(judged)
-    cells = () if drawn else _cells(look, limit, subjects)
-    plain_pass = len(cells) in (1, len(look.gpus())) and set(cells) == {"pass"}
+    cells = () if drawn else _cells(verdicts)
+    plain_pass = len(cells) in (1, len(look.gpus)) and set(cells) == {"pass"}
     return Row(
         verdict=verdict,
         label=declared.description if declared else judged.metric,
@@ -133,8 +134,12 @@ def _distinct(look: Lookup, limit: Limit, subjects: Sequence[str]) -> Quantity:
 def _where(look: Lookup, limit: Limit, subjects: Sequence[str], worst: str, exact: bool) -> str:
     """Who is worst and how many samples say so; `all 8` where every subject passes with the same exact value."""
     estimates = look.estimates.get(limit.metric, {})
-    passed = all(look.verdict(limit, subject) == "pass" for subject in subjects)
-    if exact and passed and len(subjects) > 1 and len({estimates[s].value for s in subjects}) == 1:
+    if (
+        exact
+        and set(look.verdicts(limit).values()) == {"pass"}
+        and len(subjects) > 1
+        and len({estimates[s].value for s in subjects}) == 1
+    ):
         return f"all {len(subjects)}"
     where = words(worst) if worst else "nothing planned"
     declared = look.declared.get(limit.metric)
@@ -142,9 +147,9 @@ def _where(look: Lookup, limit: Limit, subjects: Sequence[str], worst: str, exac
     return f"{where}, n {estimates[worst].n}" if sampled else where
 
 
-def _cells(look: Lookup, limit: Limit, subjects: Sequence[str]) -> tuple[Result, ...]:
+def _cells(verdicts: Mapping[str, Result]) -> tuple[Result, ...]:
     """One cell a GPU (the gravest verdict of its links or pairs), or one for the node."""
-    by_gpu: dict[int | None, list[Result]] = {}
-    for subject in subjects:
-        by_gpu.setdefault(numbers_in(subject)[0], []).append(look.verdict(limit, subject))
+    by_gpu: dict[int | None, set[Result]] = {}
+    for subject, verdict in verdicts.items():
+        by_gpu.setdefault(numbers_in(subject)[0], set()).add(verdict)
     return tuple(gravest(results, "skipped") for results in by_gpu.values())

@@ -88,8 +88,10 @@ def _panel(look: Lookup, name: str, title: str, digits: int) -> Panel | None:
     bad: set[str] = set()
     for limit in look.limits.values():
         declared = look.declared.get(limit.metric)
+        if declared is None or declared.series != name or declared.reduction not in REDUCED:
+            continue
         threshold = look.threshold(limit)
-        if declared is None or declared.series != name or declared.reduction not in REDUCED or threshold is None:
+        if threshold is None:
             continue
         limits.append((threshold[0], f"{REDUCED[declared.reduction]} {requirement(limit)}"))
         bad |= {s.subject for s in found if look.verdict(limit, s.subject) == "fail"}

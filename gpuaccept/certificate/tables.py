@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from markupsafe import Markup
 from msgspec import Struct
@@ -81,7 +82,7 @@ def strips(look: Lookup) -> tuple[Strip, ...]:
 
 def frames(look: Lookup) -> tuple[tuple[str, int, Markup], ...]:
     """For each kind of subject, width and all cells of a strip, drawn once a page."""
-    gpus = len(look.gpus())
+    gpus = len(look.gpus)
     return tuple(
         (kind, charts.strip_width(n, gpus * n), charts.squares(range(gpus * n), n))
         for kind, n in _per_gpu(look).items()
@@ -91,7 +92,7 @@ def frames(look: Lookup) -> tuple[tuple[str, int, Markup], ...]:
 
 def _per_gpu(look: Lookup) -> dict[str, int]:
     links = look.cohort.links_per_gpu if look.cohort else 0
-    return {"gpu": 1, "link": links, "pair": len(look.gpus()) - 1}
+    return {"gpu": 1, "link": links, "pair": len(look.gpus) - 1}
 
 
 def strip(look: Lookup, limit: Limit) -> Strip | None:
@@ -100,18 +101,13 @@ def strip(look: Lookup, limit: Limit) -> Strip | None:
     declared = look.declared.get(limit.metric)
     if judged is None or declared is None or declared.subject == "node":
         return None
-    gpus = look.gpus()
+    gpus = look.gpus
     per_gpu = _per_gpu(look)[declared.subject]
     places: dict[int, Result] = dict.fromkeys(range(len(gpus) * per_gpu), "skipped")
-    for subject in look.subjects(limit):
-        gpu, link, peer = numbers_in(subject)
-        if gpu not in gpus:
-            continue
-        place = 0 if link is None else link
-        if peer in gpus and peer != gpu:
-            place = gpus.index(peer) - (peer > gpu)
-        if place < per_gpu:
-            places[gpus.index(gpu) * per_gpu + place] = look.verdict(limit, subject)
+    verdicts = look.verdicts(limit)
+    for at, verdict in zip(_places(tuple(verdicts), gpus, per_gpu), verdicts.values(), strict=True):
+        if at is not None:
+            places[at] = verdict
     found: dict[Result, list[int]] = {r: [k for k, v in places.items() if v == r] for r in SEVERITY if r != "pass"}
     return Strip(
         label=declared.description,
@@ -127,17 +123,29 @@ def strip(look: Lookup, limit: Limit) -> Strip | None:
     )
 
 
+@lru_cache(maxsize=64)
+def _places(subjects: tuple[str, ...], gpus: tuple[int, ...], per_gpu: int) -> tuple[int | None, ...]:
+    """Where in a strip each subject stands; None where it has no place there."""
+    out: list[int | None] = []
+    for subject in subjects:
+        gpu, link, peer = numbers_in(subject)
+        place = 0 if link is None else link
+        if gpu in gpus and peer in gpus and peer != gpu:
+            place = gpus.index(peer) - (peer > gpu)
+        out.append(gpus.index(gpu) * per_gpu + place if gpu in gpus and place < per_gpu else None)
+    return tuple(out)
+
+
 def matrices(look: Lookup) -> tuple[Matrix, ...]:
     """Every sampled metric of pairs that was measured and has a limit; the others stand in the record. Then every text
     that the profile states a matrix of."""
     gpus = tuple(gpu.index for gpu in look.evidence.node.gpus)
     out = []
     for metric, declared in look.declared.items():
-        values = look.values(metric)
-        limits = [limit for limit in look.limits.values() if limit.metric == metric]
-        bound = [(limit, frozenset(look.subjects(limit))) for limit in limits]
+        values, limits = look.values(metric), look.limits_on.get(metric, ())
         if declared.subject != "pair" or declared.kind != "sampled" or not values or not limits:
             continue
+        verdicts = [look.verdicts(limit) for limit in limits]
         worst = (max if declared.better == "lower" else min)(values, key=lambda s: (values[s], s))
         best = (min if declared.better == "lower" else max)(values.values())
         digits = 0 if best >= 1000 else 1
@@ -146,7 +154,7 @@ def matrices(look: Lookup) -> tuple[Matrix, ...]:
             cells: list[Cell | None] = []
             for peer in gpus:
                 subject = f"gpu/{gpu}>gpu/{peer}"
-                results = [look.verdict(limit, subject) for limit, on in bound if subject in on]
+                results = [of[subject] for of in verdicts if subject in of]
                 text = number(values[subject], digits) if subject in values else "–"
                 cells.append(None if gpu == peer else Cell(text, gravest(results, "pass"), subject == worst))
             rows.append((gpu, tuple(cells)))
@@ -162,14 +170,14 @@ def matrices(look: Lookup) -> tuple[Matrix, ...]:
 def _stated(look: Lookup, limit: Limit, gpus: tuple[int, ...]) -> Matrix:
     """The texts that were read, against the profile's matrix."""
     declared, estimates = look.declared[limit.metric], look.estimates.get(limit.metric, {})
-    subjects = frozenset(look.subjects(limit))
+    verdicts = look.verdicts(limit)
 
     def cell(gpu: int, peer: int) -> Cell | None:
         subject = f"gpu/{gpu}>gpu/{peer}"
-        if gpu == peer or subject not in subjects:
+        if gpu == peer or subject not in verdicts:
             return None
         text = scalar(estimates[subject].value, 5) if subject in estimates else "–"
-        return Cell(text, look.verdict(limit, subject), False)
+        return Cell(text, verdicts[subject], False)
 
     rows = tuple((gpu, tuple(cell(gpu, peer) for peer in gpus)) for gpu in gpus)
     judged = next(one for one in look.judgement.judged if one.limit == limit.id)
@@ -195,7 +203,8 @@ def annex(look: Lookup) -> tuple[tuple[str, tuple[Annex, ...]], ...]:
 
 def _annex(look: Lookup, metric: str, unit: str, gpus: Sequence[str], estimates: Mapping[str, Estimate]) -> Annex:
     declared = look.declared[metric]
-    limits = [limit for limit in look.limits.values() if limit.metric == metric]
+    limits = look.limits_on.get(metric, ())
+    verdicts = [look.verdicts(limit) for limit in limits]
     uncertainties = [e.expanded_uncertainty for e in estimates.values() if e.expanded_uncertainty]
     digits = digits_of(max(uncertainties)) if uncertainties else None
     numbers = look.values(metric)
@@ -204,7 +213,7 @@ def _annex(look: Lookup, metric: str, unit: str, gpus: Sequence[str], estimates:
     cells = []
     for gpu in gpus:
         estimate = estimates.get(gpu)
-        results = [look.verdict(limit, gpu) for limit in limits if gpu in look.subjects(limit)]
+        results = [of[gpu] for of in verdicts if gpu in of]
         if estimate is None:
             cells.append(("–", gravest(results, "skipped"), False))
             continue

@@ -96,7 +96,7 @@ def page(statement: Statement, envelope: bytes, estimates: Mapping[str, Mapping[
         groups=results.groups(look),
         references=results.references(look),
         frames=tables.frames(look),
-        cells=tuple((n, charts.passes(n)) for n in sorted({1, len(look.gpus()) or 1})),
+        cells=tuple((n, charts.passes(n)) for n in sorted({1, len(look.gpus) or 1})),
         loom=node.loom(look),
         strips=tables.strips(look),
         matrices=tables.matrices(look),

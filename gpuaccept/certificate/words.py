@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
+
+from markupsafe import Markup, escape
 
 LIMIT = 400
 """Characters of one piece of text that are shown; the record holds the whole."""
@@ -38,6 +41,22 @@ def visible(text: str, limit: int = LIMIT) -> str:
     text = unicodedata.normalize("NFC", text[: 2 * limit])
     shown = [f"\\u{{{ord(c):04X}}}" if unicodedata.category(c) in _HIDDEN else c for c in text[:limit]]
     return "".join(shown) + ("…" if len(text) > limit else "")
+
+
+def shown(value: object) -> Markup:
+    """What an expression in a template may print, escaped: text made safe, whole numbers, and what charts drew."""
+    if isinstance(value, Markup):
+        return value
+    if isinstance(value, str):
+        return _escaped(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Markup(value)
+    raise TypeError(f"a template prints {type(value).__name__}: views hold only text and whole numbers")
+
+
+@lru_cache(maxsize=4096)
+def _escaped(text: str) -> Markup:
+    return escape(visible(text))
 
 
 def decided(decision: str, acceptance: bool) -> str:

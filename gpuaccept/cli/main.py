@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -70,6 +71,7 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line; every error becomes a sentence and an exit code."""
     _standard_streams()
+    gc.set_threshold(100_000)  # a command makes few cycles, and what it has read stays until its end
     try:
         code = cli.main(prog_name="gpuaccept", standalone_mode=False)
         sys.stdout.flush()

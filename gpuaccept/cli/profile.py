@@ -101,7 +101,7 @@ def check(files: tuple[str, ...], checks_dir: Path | None, output: str) -> None:
         except ProfileError as error:
             found = error.problems
         problems += found
-        rows.append({**row, "ok": not found, "problems": [_plain(problem) for problem in found]})
+        rows.append({**row, "ok": not found, "problems": [problem._asdict() for problem in found]})
         if not found and output == "text":
             limits = sum(len(cohort.limits) for cohort in loaded.profile.cohorts)
             cohorts = ", ".join(cohort.name for cohort in loaded.profile.cohorts)
@@ -153,12 +153,6 @@ def diff(before: str, after: str, output: str) -> None:
 
 profile.add_command(learn)
 profile.add_command(fit)
-
-
-def _plain(problem: object) -> dict[str, object]:
-    import dataclasses
-
-    return dataclasses.asdict(problem)  # type: ignore[call-overload, no-any-return]
 
 
 def _short(value: object) -> str:

@@ -1,7 +1,5 @@
 """The base of all values, and the closed sets of words that they use."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 import msgspec

@@ -1,7 +1,5 @@
 """What was concluded from evidence and profile."""
 
-from __future__ import annotations
-
 from gpuaccept.data.base import Action, Cause, Decision, Effect, MetricName, Name, Result, Scalar, Value
 
 

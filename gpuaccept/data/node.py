@@ -1,7 +1,5 @@
 """What a node says of itself."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
@@ -15,6 +13,10 @@ class Platform(Value, frozen=True, kw_only=True):
     chassis_serial: str
     slot: int
     tray: int
+
+
+UNKNOWN_COUNT = -1
+"""Instead of a number of GPUs, where the driver could not be asked for it."""
 
 
 class GpuFacts(Value, frozen=True, kw_only=True):

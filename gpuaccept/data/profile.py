@@ -1,7 +1,5 @@
 """What people demand: profiles, limits, plans."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta

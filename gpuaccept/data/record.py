@@ -1,7 +1,5 @@
 """The signed statement."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from gpuaccept.data.base import Name, Value

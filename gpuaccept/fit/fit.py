@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from math import floor, log10
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,6 +20,7 @@ from gpuaccept.data import Evidence, GpuFacts
 from gpuaccept.device.open import DeviceSpec, model, scenarios
 from gpuaccept.errors import UsageError
 from gpuaccept.fit.capture import Capture, middle, tree
+from gpuaccept.fit.fitted import Agreement, Fitted
 from gpuaccept.fit.levels import Level, Levels, levels
 from gpuaccept.fit.write import model_yaml
 from gpuaccept.profile.load import LoadedProfile
@@ -67,26 +68,6 @@ READINGS = {
 }
 LOADED = {f"{_SOAK}.power_mean": "power.capped_share", f"{_SOAK}.sm_clock_mean": "clock.load_mhz"}
 TEMPERATURE = f"{_SOAK}.temperature_max"
-
-
-class Agreement(NamedTuple):
-    """A metric's median in the captures and in the fitted model without noise."""
-
-    metric: str
-    captured: float
-    simulated: float
-
-
-class Fitted(NamedTuple):
-    """The model, why each of its values that is not the base's is what it is (path -> reason), and what stayed."""
-
-    model: HardwareModel
-    base: str
-    reasons: dict[str, str]
-    agreement: tuple[Agreement, ...]
-    not_fitted: tuple[str, ...]
-    captures: int
-    simulated: bool
 
 
 def fit(captures: Sequence[Capture], base: str | None = None) -> Fitted:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from gpuaccept.fit.fitted import Fitted
 from gpuaccept.reading.write import comment, number, quoted
-
-if TYPE_CHECKING:
-    from gpuaccept.fit.fit import Fitted
 
 _COLUMN = 44
 

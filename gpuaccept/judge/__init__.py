@@ -9,10 +9,11 @@ from gpuaccept.judge.conclude import conclude, no_cohort, not_judged
 from gpuaccept.judge.estimate import Estimate
 from gpuaccept.judge.measured import Samples
 from gpuaccept.judge.parts import part
-from gpuaccept.judge.readings import Unjudgeable, change, shown
+from gpuaccept.judge.readings import as_shown
 from gpuaccept.judge.risk import POWER, Risk, guard, risk
-from gpuaccept.judge.rule import Tables, judge_limits, tables
+from gpuaccept.judge.rule import judge_limits
 from gpuaccept.judge.scope import Scope, check_of, cohort_of, scope
+from gpuaccept.judge.tables import Tables, by_metric
 from gpuaccept.judge.wording import requirement
 
 __all__ = ["POWER", "Estimate", "Risk", "estimates", "guard", "judge", "look", "part", "requirement", "risk"]
@@ -31,7 +32,7 @@ def judge(evidence: Evidence) -> Judgement:
         reason = f"The plan was made for cohort {evidence.plan.cohort or 'none'}; the GPUs are those of {cohort.name}."
         return not_judged(evidence, cohort.name, reason)
     ground = scope(evidence, cohort)
-    data = tables(ground)
+    data = by_metric(ground)
     return conclude(ground, data, judge_limits(ground, data))
 
 
@@ -42,7 +43,7 @@ def look(evidence: Evidence, judgement: Judgement) -> Look:
     if cohort is None or cohort.name != evidence.plan.cohort or not open_ones:
         return Look(checks=())
     ground = scope(evidence, cohort)
-    data = tables(ground)
+    data = by_metric(ground)
     wanted: dict[tuple[str, str], None] = {}
     outcomes = judge_limits(ground, data)
     condemned = {
@@ -74,7 +75,7 @@ def estimates(evidence: Evidence) -> dict[str, dict[str, Estimate]]:
     if cohort is None:
         return {}
     ground = scope(evidence, cohort)
-    data = tables(ground)
+    data = by_metric(ground)
     found = {name: _estimates(ground, data, name) for name in data.columns if name in ground.declared}
     return {name: values for name, values in found.items() if values}
 
@@ -94,17 +95,15 @@ def _estimates(ground: Scope, data: Tables, name: str) -> dict[str, Estimate]:
         visits = measured.visits(subject)
         if not any(visits):
             continue
-        try:
-            changed = change(measured, subject, declared.kind) if changes else None
-        except Unjudgeable:
-            continue
-        out[subject] = _reading(declared.kind, visits, changed)
+        changed = data.changes(declared).values.get(subject) if changes else None
+        if changed is not None or not changes:
+            out[subject] = _reading(declared.kind, visits, changed)
     return out
 
 
 def _reading(kind: Kind, visits: Sequence[Samples], changed: float | None) -> Estimate:
     """What is shown of a subject that was read, or of which the change was counted: at least one sample is there."""
-    samples = [shown(kind, sample) for visit in visits for sample in visit]
+    samples = [as_shown(kind, sample) for visit in visits for sample in visit]
     numbers = [sample for sample in samples if isinstance(sample, float)]
     whole = len(numbers) == len(samples)
     low, high = (min(numbers), max(numbers)) if whole else (samples[0], samples[-1])

@@ -7,9 +7,9 @@ from gpuaccept.judge.coverage import coverage
 from gpuaccept.judge.findings import findings
 from gpuaccept.judge.outcome import GRAVITY, Miss, Outcome
 from gpuaccept.judge.parts import part
-from gpuaccept.judge.rule import Tables
 from gpuaccept.judge.scope import Scope
 from gpuaccept.judge.subjects import NODE, order
+from gpuaccept.judge.tables import Tables
 
 MODEL = "inventory.model"
 

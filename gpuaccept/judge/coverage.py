@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gpuaccept.data import Coverage, SubjectKind
 from gpuaccept.judge.outcome import Outcome
-from gpuaccept.judge.rule import Tables
 from gpuaccept.judge.scope import Scope
 from gpuaccept.judge.subjects import expected
+from gpuaccept.judge.tables import Tables
 
 _KINDS: tuple[tuple[SubjectKind, str, str], ...] = (
     ("gpu", "GPUs", "GPUs"),

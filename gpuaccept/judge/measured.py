@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from operator import attrgetter
 
 from gpuaccept.data import Column, Scalar
@@ -38,8 +38,11 @@ class Measured:
             self.most, self.fewest = max(counts, default=0), min(counts, default=0)
 
     @cached_property
-    def _place(self) -> dict[str, int]:
-        return _places(self.subjects)
+    def _visits(self) -> dict[str, tuple[Samples, ...]]:
+        """Subject -> samples of each visit."""
+        if self._rows is not None:
+            return {subject: tuple(self._rows.get(subject, {}).values()) for subject in self.subjects}
+        return dict(zip(self.subjects, zip(*[column.samples for column in self._columns], strict=True), strict=True))
 
     @cached_property
     def looks(self) -> int:
@@ -52,10 +55,7 @@ class Measured:
 
     def visits(self, subject: str) -> Sequence[Samples]:
         """Samples of each complete visit of a subject, in order of time."""
-        if self._rows is not None:
-            return tuple(self._rows.get(subject, {}).values())
-        place = self._place[subject]
-        return [column.samples[place] for column in self._columns]
+        return self._visits[subject]
 
     def distinct(self) -> set[Samples]:
         """Every different tuple of samples that any visit holds, for metrics that are `even`."""
@@ -98,8 +98,3 @@ class Measured:
 def _different(samples: tuple[Samples, ...]) -> Iterable[Samples]:
     """The samples without their repetitions, where all are the same: counting is quicker than hashing."""
     return samples[:1] if samples and samples.count(samples[0]) == len(samples) else samples
-
-
-@lru_cache(maxsize=32)
-def _places(subjects: tuple[str, ...]) -> dict[str, int]:
-    return {subject: place for place, subject in enumerate(subjects)}

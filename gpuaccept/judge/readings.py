@@ -6,12 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from itertools import pairwise
 
 import msgspec
 
 from gpuaccept.data import Kind, Limit, Scalar
-from gpuaccept.judge.measured import Measured, Samples
+from gpuaccept.judge.measured import Samples
 from gpuaccept.judge.outcome import Miss
 from gpuaccept.judge.wording import number, requirement, with_unit
 
@@ -37,26 +36,11 @@ def is_count(sample: Scalar) -> bool:
     return isinstance(sample, str) and sample.isascii() and sample.isdigit() and len(sample) <= 30
 
 
-def shown(kind: Kind, sample: Scalar) -> Scalar:
+def as_shown(kind: Kind, sample: Scalar) -> Scalar:
     """A sample as a verdict shows it: counters as numbers while a float holds them exactly."""
     if kind == "read" or not isinstance(sample, str) or not _INTEGER.fullmatch(sample):
         return sample
     return float(sample) if abs(int(sample)) <= 1 << 53 else sample
-
-
-def change(measured: Measured, subject: str, kind: Kind) -> float:
-    """Last reading of a counter minus the first; a rate is per hour. Raises Unjudgeable."""
-    readings = [max(integer(sample) for sample in samples) for samples in measured.visits(subject)]
-    if any(later < earlier for earlier, later in pairwise(readings)):
-        raise Unjudgeable("the counter went backwards: it was reset during the run")
-    total = float(readings[-1] - readings[0])
-    if kind == "difference":
-        return total
-    keys = measured.keys(subject)
-    seconds = keys[-1][0] - keys[0][0]
-    if seconds <= 0:
-        raise Unjudgeable("no time passed between the counter's visits")
-    return total * 3600 / seconds
 
 
 def stated(limit: Limit, subject: str) -> Limit:
@@ -125,7 +109,7 @@ def judge_samples(
             if bad is None or _farther(limit, sample, bad):
                 bad = sample
     if bad is not None:
-        value = shown(kind, bad)
+        value = as_shown(kind, bad)
         return Miss(subject, "fail", value, None, f"{with_unit(value, unit)}, required {requirement(limit)}", "limit")
     return Miss(subject, "error", None, None, problem, "not measured") if problem else None
 
@@ -139,15 +123,18 @@ def same_everywhere(limit: Limit, kind: Kind, readings: dict[str, list[Scalar]])
     for subject, values in readings.items():
         other = next((value for value in values if value != reference), None)
         if tie or other is not None:
-            value = shown(kind, values[0] if tie or other is None else other)
+            value = as_shown(kind, values[0] if tie or other is None else other)
             reason = f"{number(value)}: no reading is shared by most" if tie else f"{number(value)} where most show "
-            reason += "" if tie else number(shown(kind, reference))
+            reason += "" if tie else number(as_shown(kind, reference))
             out[subject] = Miss(subject, "fail", value, None, reason, "limit")
     return out
 
 
 def different_everywhere(kind: Kind, readings: dict[str, list[Scalar]]) -> dict[str, Miss]:
     """`unique`: no reading of a subject is also one of another subject."""
+    own = [set(values) for values in readings.values()]
+    if len(set().union(*own)) == sum(map(len, own)):
+        return {}
     owners: dict[Scalar, set[str]] = {}
     for subject, values in readings.items():
         for value in values:
@@ -157,8 +144,8 @@ def different_everywhere(kind: Kind, readings: dict[str, list[Scalar]]) -> dict[
         for value in values:
             others = sorted(owners[value] - {subject})
             if others:
-                reason = f"{number(shown(kind, value))} is also shown by {others[0]}"
-                out[subject] = Miss(subject, "fail", shown(kind, value), None, reason, "limit")
+                reason = f"{number(as_shown(kind, value))} is also shown by {others[0]}"
+                out[subject] = Miss(subject, "fail", as_shown(kind, value), None, reason, "limit")
                 break
     return out
 

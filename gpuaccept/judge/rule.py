@@ -3,68 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
-from gpuaccept.data import Column, Limit, MetricDeclaration, Scalar
+from gpuaccept.data import Limit, MetricDeclaration, Scalar
 from gpuaccept.judge import sampled as of_sampled
 from gpuaccept.judge.conditions import apply_conditions
-from gpuaccept.judge.estimate import Sampled
 from gpuaccept.judge.measured import Measured
 from gpuaccept.judge.outcome import Miss, Outcome, Shown, not_measured
 from gpuaccept.judge.readings import (
     Unjudgeable,
-    change,
+    as_shown,
     different_everywhere,
-    is_count,
     judge_samples,
     keeper,
     same_everywhere,
-    shown,
     stated,
     stated_texts,
 )
 from gpuaccept.judge.scope import Scope, check_of, in_plan
-from gpuaccept.judge.shown import Medians, Nothing, Readings, Same, worst_sample
+from gpuaccept.judge.shown import Changed, Medians, Nothing, Readings, Same, worst_sample
 from gpuaccept.judge.statistics import median
 from gpuaccept.judge.subjects import NODE, selected
+from gpuaccept.judge.tables import Tables
 
 _NOTHING = Nothing()
-
-
-@dataclass
-class Tables:
-    """Samples by metric, sorted out once for all limits of a metric."""
-
-    scope: Scope
-    columns: Mapping[str, list[Column]]
-    _measured: dict[str, Measured] = field(default_factory=dict)
-    _sampled: dict[str, Sampled] = field(default_factory=dict)
-
-    def measured(self, declared: MetricDeclaration) -> Measured:
-        """All visits of a metric."""
-        name = declared.name
-        if name not in self._measured:
-            expected, repetitive = self.scope.expected(declared), declared.kind != "sampled"
-            self._measured[name] = Measured(self.columns.get(name, ()), expected, repetitive)
-        return self._measured[name]
-
-    def sampled(self, declared: MetricDeclaration) -> Sampled:
-        """Medians of a sampled metric."""
-        name = declared.name
-        if name not in self._sampled:
-            cohort = self.scope.cohort
-            self._sampled[name] = Sampled(
-                self.measured(declared), cohort.metrics.get(name), cohort.visits, cohort.coverage_factor
-            )
-        return self._sampled[name]
-
-
-def tables(scope: Scope) -> Tables:
-    """Sort the evidence's columns by metric."""
-    columns: dict[str, list[Column]] = {}
-    for column in scope.evidence.columns:
-        columns.setdefault(column.metric, []).append(column)
-    return Tables(scope, columns)
 
 
 def judge_limits(scope: Scope, data: Tables) -> list[Outcome]:
@@ -171,41 +132,38 @@ def _judge_readings(
     needed: int,
     absent: Mapping[str, Miss],
 ) -> tuple[dict[str, Miss], Shown]:
+    if declared.kind in ("difference", "rate"):
+        return _judge_changes(limit, declared, data, present, needed, absent)
     measured, kind = data.measured(declared), declared.kind
-    changes = kind in ("difference", "rate")
-    keeps = keeper(limit, "read" if changes else kind)
     shows = Readings(limit, declared, measured)
     simple = not (limit.uniform or limit.unique or limit.max_deviation)
-    if limit.matrix is not None and not changes:
+    if limit.matrix is not None:
         wanted = stated_texts(limit.matrix)
         as_stated = tuple([(wanted.get(subject),) for subject in measured.subjects])
         if measured.even and all(column.samples == as_stated for column in measured.columns()):
             return {}, shows
         judged = (_of_samples(limit, declared, measured, s) for s in present)
         return {miss.subject: miss for miss in judged if miss is not None}, shows
-    if simple and not changes:
+    if simple:
+        keeps = keeper(limit, kind)
         if measured.even and not absent and _all_kept(measured, keeps):
             different = measured.distinct()
             if len(different) > 1:
                 return {}, shows
             (samples,) = different
-            return {}, Same((shown(kind, worst_sample(limit, samples)), None))
+            return {}, Same((as_shown(kind, worst_sample(limit, samples)), None))
         judged = (judge_samples(limit, kind, declared.unit, measured.visits(s), s, keeps) for s in present)
         return {miss.subject: miss for miss in judged if miss is not None}, shows
-    if simple and measured.even and not absent and _unchanged(measured) and _kept(keeps, 0.0):
-        return {}, Same((0.0, None))
-    if limit.uniform and not changes and measured.even and not absent and len(measured.distinct()) == 1:
+    if limit.uniform and measured.even and not absent and len(measured.distinct()) == 1:
         (samples,) = measured.distinct()
         if samples.count(samples[0]) == len(samples):
-            return {}, Same((shown(kind, samples[0]), None))
+            return {}, Same((as_shown(kind, samples[0]), None))
     readings: dict[str, list[Scalar]] = {}
     misses: dict[str, Miss] = {}
     judged_on = measured.subjects if limit.max_deviation is not None else present
     for subject in judged_on:
         try:
-            if changes:
-                readings[subject] = [change(measured, subject, kind)]
-            elif limit.max_deviation is not None:
+            if limit.max_deviation is not None:
                 readings[subject] = [_numeric_median([x for v in measured.visits(subject) for x in v], kind)]
             else:
                 readings[subject] = [sample for visit in measured.visits(subject) for sample in visit]
@@ -213,13 +171,47 @@ def _judge_readings(
             if subject in present:
                 misses[subject] = not_measured(subject, str(error))
     if limit.max_deviation is not None:
-        facts = data.scope.cohort.metrics.get(declared.name)
-        enough = {s: float(v[0]) for s, v in readings.items() if len(measured.keys(s)) >= needed and s not in absent}
-        judged_on = tuple(s for s in present if s in enough)
-        sigma = facts.gpu if facts else None
-        far = of_sampled.of_readings(limit, sigma, enough, judged_on, declared.better, declared.unit)
-        return {**misses, **far}, shows
+        values = {s: float(v[0]) for s, v in readings.items()}
+        return {**misses, **_deviations(limit, declared, data, values, present, needed, absent)}, shows
     return {**misses, **_compare(limit, declared, readings)}, shows
+
+
+def _judge_changes(
+    limit: Limit,
+    declared: MetricDeclaration,
+    data: Tables,
+    present: tuple[str, ...],
+    needed: int,
+    absent: Mapping[str, Miss],
+) -> tuple[dict[str, Miss], Shown]:
+    values, problems = data.changes(declared).values, data.changes(declared).problems
+    if not (absent or problems or limit.uniform or limit.unique or limit.max_deviation):
+        different = set(values.values())
+        if len(different) == 1 and _kept(keeper(limit, "read"), value := different.pop()):
+            return {}, Same((value, None))
+    shows = Changed(limit, declared, values)
+    misses = {s: not_measured(s, problems[s]) for s in present if s in problems}
+    if limit.max_deviation is not None:
+        return {**misses, **_deviations(limit, declared, data, values, present, needed, absent)}, shows
+    return {**misses, **_compare(limit, declared, {s: [values[s]] for s in present if s in values})}, shows
+
+
+def _deviations(
+    limit: Limit,
+    declared: MetricDeclaration,
+    data: Tables,
+    values: Mapping[str, float],
+    present: tuple[str, ...],
+    needed: int,
+    absent: Mapping[str, Miss],
+) -> dict[str, Miss]:
+    """A limit on deviation put to readings or changes, of subjects that have the visits needed."""
+    measured, facts = data.measured(declared), data.scope.cohort.metrics.get(declared.name)
+    enough = {s: value for s, value in values.items() if len(measured.keys(s)) >= needed and s not in absent}
+    judged_on = tuple(s for s in present if s in enough)
+    return of_sampled.of_readings(
+        limit, facts.gpu if facts else None, enough, judged_on, declared.better, declared.unit
+    )
 
 
 def _of_samples(limit: Limit, declared: MetricDeclaration, measured: Measured, subject: str) -> Miss | None:
@@ -266,14 +258,3 @@ def _all_kept(measured: Measured, keeps: Callable[[Scalar], bool]) -> bool:
         return all(map(keeps, {sample for samples in measured.distinct() for sample in samples}))
     except Unjudgeable:
         return False
-
-
-def _unchanged(measured: Measured) -> bool:
-    """Whether every counter shows one and the same count in all visits, over a span of time."""
-    columns = measured.columns()
-    first = columns[0].samples
-    if columns[-1].at_s <= columns[0].at_s:
-        return False
-    if len(measured.distinct()) > 1 and any(column.samples != first for column in columns):
-        return False
-    return all(len(samples) == 1 and is_count(samples[0]) for samples in measured.distinct())

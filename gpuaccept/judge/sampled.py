@@ -23,8 +23,8 @@ def by_guard_band(limit: Limit, sampled: Sampled, subjects: tuple[str, ...], uni
     out: dict[str, Miss] = {}
     scattering, values = sampled.scattering(), sampled.middles
     count, guard = 0, None
-    if not scattering and _all_clear(limit, sampled, subjects):
-        return out
+    if _all_clear(limit, sampled, subjects):
+        subjects = tuple(subject for subject in subjects if subject in scattering)
     for subject in subjects:
         if subject not in values:
             out[subject] = Miss(subject, "error", None, None, "its samples are not numbers", "not measured")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 from msgspec import Struct
 
@@ -10,7 +11,7 @@ from gpuaccept.data import Limit, MetricDeclaration, Scalar
 from gpuaccept.judge.estimate import Sampled
 from gpuaccept.judge.measured import Measured
 from gpuaccept.judge.outcome import Value
-from gpuaccept.judge.readings import Unjudgeable, change, shown
+from gpuaccept.judge.readings import as_shown
 
 
 class Nothing:
@@ -54,21 +55,15 @@ class Medians(Struct, frozen=True):
 
 
 class Readings(Struct, frozen=True):
-    """The reading of each subject that is nearest to the limit, or the change of its counter."""
+    """The reading of each subject that is nearest to the limit."""
 
     limit: Limit
     declared: MetricDeclaration
     measured: Measured
 
     def value(self, subject: str) -> Value:
-        kind = self.declared.kind
-        if kind in ("difference", "rate"):
-            try:
-                return change(self.measured, subject, kind), None
-            except (Unjudgeable, IndexError):
-                return None, None
-        samples = [sample for visit in self.measured.visits(subject) for sample in visit]
-        return (shown(kind, worst_sample(self.limit, samples)) if samples else None), None
+        samples = [*chain.from_iterable(self.measured.visits(subject))]
+        return (as_shown(self.declared.kind, worst_sample(self.limit, samples)) if samples else None), None
 
     def worst(self, subjects: tuple[str, ...]) -> str | None:
         return _nearest(self.limit, self.declared, subjects, self._amount)
@@ -76,6 +71,20 @@ class Readings(Struct, frozen=True):
     def _amount(self, subject: str) -> float:
         found = self.value(subject)[0]
         return float(found) if isinstance(found, float | int) else 0.0
+
+
+class Changed(Struct, frozen=True):
+    """The change of each subject's counter."""
+
+    limit: Limit
+    declared: MetricDeclaration
+    changes: Mapping[str, float]
+
+    def value(self, subject: str) -> Value:
+        return self.changes.get(subject), None
+
+    def worst(self, subjects: tuple[str, ...]) -> str | None:
+        return _nearest(self.limit, self.declared, subjects, self.changes.__getitem__)
 
 
 def worst_sample(limit: Limit, samples: Sequence[Scalar]) -> Scalar:

@@ -16,6 +16,17 @@ def digest(profile: Profile) -> str:
     Each cohort stands in it as the sha256 of its own canonical JSON, so a record that holds one cohort in full, and of
     the others these digests, names the same profile.
     """
+    global _newest
+    if _newest is None or _newest[0] is not profile:
+        _newest = profile, _digest(profile)
+    return _newest[1]
+
+
+_newest: tuple[Profile, str] | None = None
+"""What `digest` was asked last, since a page and its verification both name one profile."""
+
+
+def _digest(profile: Profile) -> str:
     others = {one.place: one.sha256 for one in profile.others}
     own = iter(profile.cohorts)
     places = range(len(profile.cohorts) + len(profile.others))
@@ -41,20 +52,18 @@ def _sha256(value: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(_filled(value))).hexdigest()
 
 
-_PLAIN = (str, float, int, bool, type(None))
+_PLAIN = frozenset({str, float, int, bool, type(None)})
+"""Types of values that are written as they are."""
 
 
 def _filled(value: Any) -> Any:
     """Plain values with every default written out, whatever the types leave out in a record."""
     if isinstance(value, msgspec.Struct):
-        names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
-        return {shown: _item(getattr(value, name)) for name, shown in names}
+        fields = dict(zip(value.__struct_encode_fields__, msgspec.structs.astuple(value), strict=True))
+        fields.update([(name, _filled(item)) for name, item in fields.items() if type(item) not in _PLAIN])
+        return fields
     if isinstance(value, dict):
-        return {key: _item(value[key]) for key in sorted(value)}
+        return {key: _filled(value[key]) for key in sorted(value)}
     if isinstance(value, tuple | list):
-        return [_item(item) for item in value]
+        return [_filled(item) for item in value]
     return value
-
-
-def _item(value: Any) -> Any:
-    return value if type(value) in _PLAIN else _filled(value)

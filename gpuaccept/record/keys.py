@@ -7,9 +7,10 @@ import binascii
 import hashlib
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpuaccept.errors import UsageError
 
@@ -30,8 +31,7 @@ _SMALL_ORDER_Y = frozenset({0, 1, FIELD - 1, _ORDER_EIGHT_Y, FIELD - _ORDER_EIGH
 """y of the eight points whose order divides the cofactor 8 (both signs of x share a y)."""
 
 
-@dataclass(frozen=True)
-class PublicKey:
+class PublicKey(Struct, frozen=True):
     """An Ed25519 public key that passed `public_key`."""
 
     raw: bytes
@@ -70,12 +70,12 @@ class PublicKey:
         return True
 
 
-@dataclass(frozen=True)
 class SigningKey:
     """An Ed25519 private key, never shown."""
 
-    public: PublicKey
-    _private: Ed25519PrivateKey = field(repr=False)
+    def __init__(self, public: PublicKey, private: Ed25519PrivateKey) -> None:
+        self.public = public
+        self._private = private
 
     def sign(self, message: bytes) -> bytes:
         """The 64-byte signature of a message."""

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from gpuaccept.data import STARS_LIMIT, Column, Evidence, MetricDeclaration, Statement
+from gpuaccept.data import STARS_LIMIT, Column, Evidence, MetricDeclaration, Scalar, Statement
 from gpuaccept.record.envelope import printable
 from gpuaccept.record.statement import certificate_id, predicate_type, subjects
 
@@ -64,11 +64,19 @@ def _evidence(evidence: Evidence) -> Iterator[str]:
     if evidence.series and not evidence.series_sha256:
         yield "series are summarised, and the digest of their samples is missing"
     declared = {metric.name: metric for check in evidence.checks for metric in check.metrics}
+    of_subjects = {subjects: tuple(_subjects(subjects)) for subjects in {one.subjects for one in evidence.columns}}
     for column in evidence.columns:
-        yield from _column(column, declared.get(column.metric))
+        yield from _column(column, declared.get(column.metric), of_subjects[column.subjects])
 
 
-def _column(column: Column, metric: MetricDeclaration | None) -> Iterator[str]:
+def _subjects(subjects: tuple[str, ...]) -> Iterator[str]:
+    """What is wrong with subjects, which many columns share."""
+    yield from _twice("subject", subjects)
+    if not all(map(SUBJECT.fullmatch, subjects)):
+        yield "a subject has a name that no check gives"
+
+
+def _column(column: Column, metric: MetricDeclaration | None, of_subjects: tuple[str, ...]) -> Iterator[str]:
     where = f"{column.metric}, visit {column.visit}"
     if metric is None:
         yield f"{where}: no check of the record declares this metric"
@@ -76,20 +84,20 @@ def _column(column: Column, metric: MetricDeclaration | None) -> Iterator[str]:
     if len(column.subjects) != len(column.samples):
         yield f"{where}: {len(column.subjects)} subjects and samples of {len(column.samples)}"
         return
-    yield from _twice(f"{where}: subject", column.subjects)
-    if not all(map(SUBJECT.fullmatch, column.subjects)):
-        yield f"{where}: a subject has a name that no check gives"
+    for fault in of_subjects:
+        yield f"{where}: {fault}"
     sizes = set(map(len, column.samples))
     if 0 in sizes:
         yield f"{where}: a subject has 0 samples"
     if metric.reduction is not None and sizes - {0, 1}:
         yield f"{where}: a figure that is derived from a series has several samples"
-    distinct = {sample for samples in column.samples for sample in samples}
+    distinct: set[Scalar] = set().union(*column.samples)
+    texts = [sample for sample in distinct if isinstance(sample, str)]
     if metric.kind == "sampled" or metric.reduction is not None:
-        if any(isinstance(sample, str) for sample in distinct):
+        if texts:
             yield f"{where}: a sample is not a number"
-    elif metric.kind in ("counted", "difference", "rate") and not all(
-        isinstance(sample, str) and INTEGER.fullmatch(sample) for sample in distinct
+    elif metric.kind in ("counted", "difference", "rate") and not (
+        len(texts) == len(distinct) and all(map(INTEGER.fullmatch, texts))
     ):
         yield f"{where}: a sample of a counter is not an integer"
 

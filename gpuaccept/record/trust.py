@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gpuaccept.data import Name, Text, Value
 from gpuaccept.errors import EvidenceError, UsageError
@@ -38,8 +37,7 @@ class TrustFile(Value, frozen=True, kw_only=True):
     keys: Annotated[tuple[TrustedKey, ...], Meta(min_length=1)]
 
 
-@dataclass(frozen=True)
-class Trust:
+class Trust(Struct, frozen=True):
     """A trust file with its keys read, by keyid."""
 
     file: Path

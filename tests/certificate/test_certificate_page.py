@@ -145,7 +145,9 @@ def test_a_page_of_eight_gpus_is_small_and_quick(healthy: str) -> None:
 
 def test_every_template_text_goes_through_one_door() -> None:
     with pytest.raises(TypeError, match="float"):
-        templates.environment().from_string("{{ x }}").render(x=1.5)
+        templates.from_source().from_string("{{ x }}").render(x=1.5)
+    with pytest.raises(TypeError, match="float"):
+        templates.compiled.m_ident(1.5)
 
 
 @pytest.mark.needs("openssl")
