@@ -1,8 +1,8 @@
 """Noise that is a pure function of seed, quantity and tick: hashing in place of a generator's hidden state.
 
-SplitMix64 (Steele, Lea, Flood 2014) turns a 64-bit key and a tick (a time or a number) into a uniform number. Student's t with four
-degrees of freedom has a closed quantile function (Shaw 2006, equation 35 ff.), so each draw costs one hash. Scaled by
-1/sqrt(2), the standard deviation of that t, its own standard deviation is 1.
+SplitMix64 (Steele, Lea, Flood 2014) turns a 64-bit key and a tick (a time or a number) into a uniform number.
+Student's t with four degrees of freedom has a closed quantile function (Shaw 2006, equation 35 ff.), so each draw costs
+one hash. Scaled by 1/sqrt(2), the standard deviation of that t, its own standard deviation is 1.
 """
 
 from __future__ import annotations

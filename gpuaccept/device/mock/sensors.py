@@ -108,7 +108,7 @@ class SensorBank:
         """One GPU's samples where a sensor shows something else than what is."""
         out: list[Any] = [at]
         for name in (*_COLUMNS, "iterations"):
-            column = np.broadcast_to(columns[name][row], len(self._ahead.at))[taken]
+            column = np.broadcast_to(columns[name][row], columns["power_w"].shape[1])[taken]
             if name in self.deviating:
                 changed = self._changed(place, name, column, at, holds)
                 if isinstance(changed, Unavailable):
@@ -171,13 +171,15 @@ class SensorBank:
         iterations[:, 0] = np.maximum(iterations[:, 0], [body.shown for body in bodies])
         iterations = np.maximum.accumulate(iterations, axis=1)
         reasons = field("reasons").astype(np.int64)
+        if braked.any():
+            reasons = np.where(braked, reasons | POWER_BRAKE | HW_SLOWDOWN, reasons)
         columns = {
             "power_w": np.round(np.clip(power, 1.0, ceiling), 3),
             "temperature_c": shown,
             "memory_temperature_c": np.round(inlet + field("memory_rise") * total + heat),
             "margin_k": model.thermal.maximum_c - shown,
             "sm_clock_mhz": np.round(np.maximum(clock, 1.0)),
-            "event_reasons": np.where(braked, reasons | POWER_BRAKE | HW_SLOWDOWN, reasons) if braked.any() else reasons,
+            "event_reasons": reasons,
             "sw_power_cap_ns": _counter(field("cap_ns"), field("cap"), dt),
             "sw_thermal_ns": _counter(field("thermal_ns"), field("thermal"), dt),
             "hw_thermal_ns": _counter(field("hardware_ns"), field("hardware"), dt),
