@@ -128,6 +128,13 @@ class Paths:
         """The path of an operation (`read_ce`, `bidirectional_write_sm`, …) of a pair of GPUs."""
         return self._by_pair.get((code, gpu, peer)) or self._new_pair(code, gpu, peer)
 
+    def forget(self) -> None:
+        """Drop all paths."""
+        self._by_place.clear()
+        self._by_pair.clear()
+        self._peer.clear()
+        self._hbm = self._host = None
+
     def _now(self, path: Path) -> float:
         machine = self._machine
         return path.rate(machine.time_s, machine.generation)

@@ -144,6 +144,11 @@ class Memory:
         moved = region_bytes * passes
         return tuple([made(Transfer, (span, moved, 0, 0)) for span in spans])
 
+    def forget(self) -> None:
+        """Drop all paths."""
+        self._maps.clear()
+        self._scatter = None
+
     # --- rates ------------------------------------------------------------------------------------------------
 
     def _rate(self, gpu: int, place: int, reads: bool, writes: bool) -> float:

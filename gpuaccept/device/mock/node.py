@@ -358,6 +358,9 @@ class MockNode(Machine):
                 if body.loaded:
                     body.finish(self.time_s)
             self.closed, self._bank = True, None
+            # what was drawn and found is freed now, not when the collector finds that nobody else knows this node
+            for part in (self._paths, self._peers, self._products, self._memory):
+                part.forget()
 
 
 def _moving(rate: float, gpu: int) -> float:

@@ -43,6 +43,11 @@ class Products:
         wrong = self._wrong(place, size, passes, began) if machine.world.names else 0
         return Gemm(elapsed, operations, wrong, model.implementation)
 
+    def forget(self) -> None:
+        """Drop all paths."""
+        self._paths.clear()
+        self._scatter = None
+
     def _new(self, place: int, precision: Precision) -> Path:
         machine = self._machine
         model = machine.model
