@@ -279,8 +279,8 @@ def _together(node: Node, copied: _Copied, settings: Settings) -> None:
                 scale = (len(node.gpus) - 1) / len(each) if len(groups) == 1 else 1.0
                 rates.setdefault(gpu, []).append(_rounded(sum(each) * scale))
         for gpu in node.gpus if name not in copied.given_up else ():
-            mine = [copied.failed[pair] for pair in everyone if gpu in pair and pair in copied.failed]
-            lost = [copied.failed[pair] for pair in usable if pair[end] == gpu and pair in copied.failed]
+            mine = [why for pair, why in sorted(copied.failed.items()) if gpu in pair]
+            lost = [why for pair, why in sorted(copied.failed.items()) if pair[end] == gpu and pair in usable]
             none = [*lost, *mine, Unavailable("peer_copies", 0, "no pair of this GPU copies over its links")][:1]
             copied.visit.measured(name, gpu_subject(gpu), *(none if lost else rates.get(gpu, none)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from math import inf
 
 from gpuaccept.check import Engine, HostDirection, SweepKernel, pair_subject
@@ -192,27 +193,29 @@ class Paths:
         return path
 
     def _new_pair(self, code: str, gpu: int, peer: int) -> Path:
-        machine, model = self._machine, self._machine.model
-        one, other = machine.places[gpu], machine.places[peer]
+        one, other = self._machine.places[gpu], self._machine.places[peer]
+        row = one * self._machine.model.gpus + other
+        scatter = self._peer.get(code) or self._of_pairs(code)
+        path = self._by_pair[(code, gpu, peer)] = Path(partial(self._of_pair, code, one, other), scatter, row)
+        return path
 
+    def _of_pair(self, code: str, one: int, other: int) -> float:
+        """GB/s of an operation of a pair of places, without noise."""
+        machine, model = self._machine, self._machine.model
+        rate = float(getattr(model.nvlink, code))
+        if not machine.world.names:
+            return rate
         source, target = (one, other) if "write" in code else (other, one)
         ways = [(source, "link.transmit"), (target, "link.receive")]
         both = code.startswith("bidirectional")
         if both:
             ways += [(target, "link.transmit"), (source, "link.receive")]
-
-        def ask() -> float:
-            world, now, holds = machine.world, machine.time_s, machine.holds
-            share = world.value("pair.bandwidth", pair_subject(one, other), 1.0, now, holds)
-            if world.value("pair.over_pcie", pair_subject(one, other), False, now, holds):
-                over = min(model.host.host_to_device, model.host.device_to_host) * OVER_PCIE * (2 if both else 1)
-                return over * share * min(pcie.share(world, end, now, holds) for end in (one, other))
-            carried = min(registers.carried(world, end, now, holds, way) for end, way in ways)
-            return float(getattr(model.nvlink, code)) * carried * share
-
-        scatter = self._peer.get(code) or self._of_pairs(code)
-        path = self._by_pair[(code, gpu, peer)] = Path(ask, scatter, one * model.gpus + other)
-        return path
+        world, now, holds = machine.world, machine.time_s, machine.holds
+        share = world.value("pair.bandwidth", pair_subject(one, other), 1.0, now, holds)
+        if world.value("pair.over_pcie", pair_subject(one, other), False, now, holds):
+            over = min(model.host.host_to_device, model.host.device_to_host) * OVER_PCIE * (2 if both else 1)
+            return over * share * min(pcie.share(world, end, now, holds) for end in (one, other))
+        return rate * share * min(registers.carried(world, end, now, holds, way) for end, way in ways)
 
     def _of_pairs(self, code: str) -> Scatter:
         """The scatter of an operation of all pairs of places, those of a place with itself included."""

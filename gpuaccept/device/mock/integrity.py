@@ -125,12 +125,9 @@ class Memory:
         of = key(machine.seed, "hbm region", place)
         draws = noise.uniforms(np.uint64(of), np.arange(tick, tick + count, dtype=np.uint64))
         factors = 1.0 + machine.model.noise.hbm.repeat / 100.0 * noise.students(draws)
-        tail = noise.uniforms(
-            np.uint64(key(machine.seed, "hbm region tail", place)), np.arange(tick, tick + count, dtype=np.uint64)
-        )
         share = machine.model.noise.slow_repeat_share
         if share:  # as repeats of sweeps: some are slower, by 0.5 to 2 %
-            factors = np.where(tail < share, factors * (0.995 - 0.015 * tail / share), factors)
+            factors = np.where((draws * 2.0**42) % 1.0 < share, factors * (0.995 - 0.015 * draws), factors)
         if machine.world.names:
             t = machine.time_s
             first = machine.number("hbm.region_first_gib", place, 0.0, t) * (1 << 30) / region_bytes

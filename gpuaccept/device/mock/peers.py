@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from typing import NamedTuple
 
 from gpuaccept.check import CopyOperation, Engine, Transfer, Unavailable, pair_subject
@@ -113,10 +114,8 @@ class Peers:
         return places[pair[0]], places[pair[1]]
 
     def _meet(self, code: str, pairs: tuple[Pair, ...]) -> Crossing:
-        machine, crowd = self._machine, 1
-        if len({gpu for pair in pairs for gpu in pair}) < 2 * len(pairs):
-            crowd = max(max(Counter(pair[side] for pair in pairs).values()) for side in (0, 1))
-        meshed = crowd > 1 and {gpu for gpu, _ in pairs} == {peer for _, peer in pairs}
+        machine = self._machine
+        crowd, meshed = _crowd(pairs)
         own = all(gpu in machine.gpus and peer in machine.gpus and gpu != peer for gpu, peer in pairs)
         reachable = own and machine.model.nvlink.p2p == "ok"
         paths = tuple([self._paths.pair(code, *pair) for pair in pairs]) if reachable else ()
@@ -141,3 +140,12 @@ class Peers:
         if (status.p2p_read if operation == "read" else status.p2p_write) != "ok":
             return Unavailable("cuCtxEnablePeerAccess", 217, "CUDA_ERROR_PEER_ACCESS_UNSUPPORTED")
         return None
+
+
+@lru_cache(maxsize=256)
+def _crowd(pairs: tuple[Pair, ...]) -> tuple[int, bool]:
+    """`Crossing.crowd` and `meshed`."""
+    crowd = 1
+    if len({gpu for pair in pairs for gpu in pair}) < 2 * len(pairs):
+        crowd = max(max(Counter(pair[side] for pair in pairs).values()) for side in (0, 1))
+    return crowd, crowd > 1 and {gpu for gpu, _ in pairs} == {peer for _, peer in pairs}
