@@ -3,6 +3,8 @@
 Only what is new in the run is counted of XIDs: a kernel log remembers, and a node may have been in use before.
 """
 
+from collections import Counter
+
 from gpuaccept.check import (
     Better,
     Check,
@@ -19,19 +21,32 @@ from gpuaccept.check import (
     gpu_subject,
 )
 
-# XIDs by what follows from them (NVIDIA's XID catalogue and the health watches of DCGM). All others, and those that
-# software causes as a rule (13, 31, 43 …), are a reason to look: only known kernels ran.
-FATAL = frozenset({48, 64, 74, 79, 95, 119, 120, 140, 171, 172})
+# XIDs by what follows from them, after the immediate and the investigatory action of NVIDIA's XID catalogue
+# (docs.nvidia.com/deploy/xid-errors/analyzing-xid-catalog.html). All others, and those that software causes as a rule
+# (13, 31, 43, 45 …), are a reason to look: only known kernels ran.
+FATAL = frozenset({48, 64, 95, 140, 157, 171, 172})
+LOST = frozenset({79})
+LINK = frozenset({74, 136})
+LINK_IF_FATAL = frozenset(range(144, 151))
+RESET = frozenset({46, 62, 109, 110, 119, 120, 143, 155, 158})
 CONTAINED = frozenset({94})
-REPAIR = frozenset({63, 92, 154, 160})
+REPAIR = frozenset({63, 154, 156, 160, 161})
 CLASSES = (
-    ("xid_fatal_new", FATAL, "New XIDs of a failed GPU, memory or link"),
+    ("xid_fatal_new", FATAL, "New XIDs of a failed GPU or memory"),
+    ("xid_lost_new", LOST, "New XIDs of a GPU that fell off the bus"),
+    ("xid_link_new", LINK, "New XIDs of NVLinks that failed"),
+    ("xid_reset_new", RESET, "New XIDs of a GPU that stopped and asks for a reset"),
     ("xid_contained_new", CONTAINED, "New XIDs of contained memory errors"),
     ("xid_repair_new", REPAIR, "New XIDs that ask for a reset or a repair"),
 )
 UNCLEAR = "xid_unclear_new"
+MOST_TOLD = 20
+"""XIDs or SXids of different kinds that are listed: the last ones."""
 SETTINGS = ("iommu", "acs_redirect", "governor", "numa_balancing", "peermem", "fabric_manager")
 LISTS = (("nvme", "NVMe drives"), ("dimms", "Memory modules"), ("power_supplies", "Power supplies"))
+
+
+Log = dict[int | None, list[KernelEvent]] | Unavailable
 
 
 def measure(node: Node, visit: Visit) -> None:
@@ -91,15 +106,15 @@ def _known(value: Reading) -> str:
     return "?" if isinstance(value, Unavailable) else f"{value:g}" if isinstance(value, int | float) else value
 
 
-def _log(state: HostState, facts: NodeFacts) -> dict[int | None, list[int]] | Unavailable:
+def _log(state: HostState, facts: NodeFacts) -> dict[int | None, list[KernelEvent]] | Unavailable:
     """XIDs of the kernel log by GPU; None for those of a device that is no GPU which still answers."""
     if isinstance(state.kernel_events, Unavailable):
         return state.kernel_events
     by_address = {_address(gpu.pci_bus_id): gpu.index for gpu in facts.gpus}
-    found: dict[int | None, list[int]] = {}
+    found: dict[int | None, list[KernelEvent]] = {}
     for event in state.kernel_events:
         if event.kind == "xid":
-            found.setdefault(by_address.get(_address(event.pci_address)), []).append(event.number)
+            found.setdefault(by_address.get(_address(event.pci_address)), []).append(event)
     return found
 
 
@@ -111,7 +126,7 @@ def _address(text: str) -> tuple[int, ...]:
         return ()
 
 
-def _xids(node: Node, visit: Visit, gpu: int, log: dict[int | None, list[int]] | Unavailable) -> tuple[int, ...]:
+def _xids(node: Node, visit: Visit, gpu: int, log: Log) -> tuple[int, ...]:
     """Count a GPU's XIDs by class: the log's, or those that NVML told where these are more. Returns NVML's."""
     told = node.xids(gpu)
     subject = gpu_subject(gpu)
@@ -119,32 +134,58 @@ def _xids(node: Node, visit: Visit, gpu: int, log: dict[int | None, list[int]] |
         for name in ("xids", UNCLEAR, *(name for name, _, _ in CLASSES)):
             visit.measured(name, subject, log)
         return ()
-    logged = () if isinstance(log, Unavailable) else tuple(log.get(gpu, ()))
+    logged = [] if isinstance(log, Unavailable) else log.get(gpu, [])
     heard = () if isinstance(told, Unavailable) else told
-    visit.measured("xids", subject, ", ".join(map(str, logged if len(logged) >= len(heard) else heard)) or "none")
-    for name, numbers, _ in CLASSES:
-        visit.measured(name, subject, max(sum(number in numbers for number in of) for of in (logged, heard)))
-    known = FATAL | CONTAINED | REPAIR
-    visit.measured(UNCLEAR, subject, max(sum(number not in known for number in of) for of in (logged, heard)))
+    # NVML tells numbers alone: how grave one of them was is what the log says of the same number, if it does
+    severities = {event.number: event.severity for event in logged}
+    of_log = Counter(_class(event.number, event.severity) for event in logged)
+    of_nvml = Counter(_class(number, severities.get(number, "")) for number in heard)
+    words = [_words(event) for event in logged] if len(logged) >= len(heard) else list(map(str, heard))
+    visit.measured("xids", subject, _told(words))
+    for name in (UNCLEAR, *(name for name, _, _ in CLASSES)):
+        visit.measured(name, subject, max(of_log[name], of_nvml[name]))
     return heard
 
 
-def _elsewhere(
-    state: HostState, visit: Visit, log: dict[int | None, list[int]] | Unavailable, told: dict[int, tuple[int, ...]]
-) -> None:
+def _class(number: int, severity: str) -> str:
+    if number in LINK_IF_FATAL and severity == "fatal":
+        return "xid_link_new"
+    return next((name for name, numbers, _ in CLASSES if number in numbers), UNCLEAR)
+
+
+def _words(event: KernelEvent) -> str:
+    """`149 fatal link 8`, `nvswitch3 link 30: 20034 fatal`."""
+    link = f" link {event.link}" if event.link >= 0 else ""
+    what = f"{event.number} {event.severity}".rstrip()
+    return f"{event.switch or 'switch'}{link}: {what}" if event.kind == "sxid" else f"{what}{link}"
+
+
+def _told(words: list[str]) -> str:
+    counted = Counter(reversed(words))
+    last = list(counted.items())[:MOST_TOLD]
+    return ", ".join(word if count == 1 else f"{word} ×{count}" for word, count in reversed(last)) or "none"
+
+
+def _elsewhere(state: HostState, visit: Visit, log: Log, told: dict[int, tuple[int, ...]]) -> None:
     """Events of switches, and XIDs of devices that are no GPU any more and that NVML did not tell of either."""
     if isinstance(log, Unavailable):
-        for name in ("sxid_new", "xid_elsewhere_new"):
+        for name in ("sxid_fatal_new", "sxid_nonfatal_new", "sxids", "xid_elsewhere_new"):
             visit.measured(name, "node", log)
         return
     events: tuple[KernelEvent, ...] = () if isinstance(state.kernel_events, Unavailable) else state.kernel_events
-    visit.measured("sxid_new", "node", sum(event.kind == "sxid" for event in events))
+    switches = [event for event in events if event.kind == "sxid"]
+    minor = sum(event.severity == "non-fatal" for event in switches)
+    visit.measured("sxid_nonfatal_new", "node", minor)
+    visit.measured("sxid_fatal_new", "node", len(switches) - minor)  # one that does not say is taken as the graver
+    visit.measured("sxids", "node", _told(list(map(_words, switches))))
     heard = sum(max(0, len(xids) - len(log.get(gpu, ()))) for gpu, xids in told.items())
     visit.measured("xid_elsewhere_new", "node", max(0, len(log.get(None, ())) - heard))
 
 
-def _node(name: str, description: str, unit: str = "", kind: Kind = "read", better: Better = "neither") -> Metric:
-    return Metric(name, unit, description, kind, better, "node")
+def _node(
+    name: str, description: str, unit: str = "", kind: Kind = "read", better: Better = "neither", named_by: str = ""
+) -> Metric:
+    return Metric(name, unit, description, kind, better, "node", named_by=named_by)
 
 
 CHECK = Check(
@@ -152,12 +193,14 @@ CHECK = Check(
     purpose="XIDs and other users of the GPUs, and the machine around them: network, drives, memory, settings",
     scope="node",
     metrics=(
-        *(Metric(name, "events", text, "difference", "lower") for name, _, text in CLASSES),
-        Metric(UNCLEAR, "events", "New XIDs that may have several causes", "difference", "lower"),
+        *(Metric(name, "events", text, "difference", "lower", named_by="xids") for name, _, text in CLASSES),
+        Metric(UNCLEAR, "events", "New XIDs that may have several causes", "difference", "lower", named_by="xids"),
         Metric("xids", "", "XIDs since the node was booted"),
         Metric("other_processes", "processes", "Compute processes of others", "counted", "lower"),
         Metric("numa_node", "", "NUMA node of the GPU (-1: the firmware does not say)", "counted"),
-        _node("sxid_new", "New errors of NVSwitches (SXid)", "events", "difference", "lower"),
+        _node("sxid_fatal_new", "New fatal errors of NVSwitches (SXid)", "events", "difference", "lower", "sxids"),
+        _node("sxid_nonfatal_new", "New errors of NVSwitches that go on", "events", "difference", "lower", "sxids"),
+        _node("sxids", "SXids since the node was booted, with switch and link"),
         _node("xid_elsewhere_new", "New XIDs of devices that no longer answer", "events", "difference", "lower"),
         _node("ports", "Active network ports with their rates in Gb/s"),
         _node("ports_active", "Active network ports", "ports", "counted", "higher"),
@@ -185,5 +228,9 @@ CHECK = Check(
         "other_process_running",
         "xid_94",
         "xid_79",
+        "xid_119",
+        "xid_149",
+        "sxid_fatal",
+        "sxid_nonfatal",
     ),
 )

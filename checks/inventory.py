@@ -4,6 +4,8 @@ from gpuaccept.check import Check, DeviceError, GpuFacts, Metric, Node, NodeFact
 
 FABRIC_MANAGER_UNKNOWN = Unavailable("fabric manager version", 0, "the version of the fabric manager is not known")
 
+CUDA_UNKNOWN = Unavailable("cuInit", 0, "CUDA does not answer: no progress in its first call")
+
 
 def _node(name: str, description: str, unit: str = "", counted: bool = True) -> Metric:
     return Metric(name, unit, description, kind="counted" if counted else "read", subject="node")
@@ -28,6 +30,7 @@ METRICS = (
     _read("board_part_number", "Board part number"),
     _read("vbios", "VBIOS version"),
     _read("inforom_image", "InfoROM image version"),
+    _read("inforom", "State of the InfoROM"),
     Metric("module_id", "", "Module id: the socket on the baseboard", kind="counted"),
     _read("memory_total", "Memory that NVML reports", "MiB"),
     Metric("sm_count", "SMs", "Streaming multiprocessors", kind="counted"),
@@ -60,7 +63,7 @@ def measure(node: Node, visit: Visit) -> None:
             settings = node.settings(gpu)
             for name in ("ecc_mode", "ecc_mode_pending", "mig_mode", "mig_mode_pending", "persistence_mode"):
                 visit.measured(name, subject, getattr(settings, name))
-            for name in ("compute_mode", "cc_mode", "recovery_action"):
+            for name in ("compute_mode", "cc_mode", "recovery_action", "inforom"):
                 visit.measured(name, subject, getattr(settings, name))
             limit = settings.power_limit_enforced_mw
             visit.measured("power_limit_enforced", subject, limit / 1000 if isinstance(limit, int | float) else limit)
@@ -71,7 +74,7 @@ def measure(node: Node, visit: Visit) -> None:
 def _measure_node(facts: NodeFacts, visit: Visit) -> None:
     visit.measured("gpu_count_pci", "node", facts.gpu_count_pci)
     visit.measured("gpu_count_nvml", "node", facts.gpu_count_nvml)
-    visit.measured("gpu_count_cuda", "node", facts.gpu_count_cuda)
+    visit.measured("gpu_count_cuda", "node", CUDA_UNKNOWN if facts.gpu_count_cuda < 0 else facts.gpu_count_cuda)
     visit.measured("driver_version", "node", facts.driver_version)
     manager = facts.fabric_manager_version
     visit.measured("fabric_manager_version", "node", manager or FABRIC_MANAGER_UNKNOWN)

@@ -20,6 +20,7 @@ from gpuaccept.check import (
     Link,
     Metric,
     Node,
+    PairStatus,
     Parameters,
     Reading,
     SubjectKind,
@@ -96,11 +97,11 @@ def measure(node: Node, visit: Visit) -> None:
 
 
 def _states(node: Node, visit: Visit) -> None:
-    found: list[tuple[str, Link]] = []
+    found: dict[str, Link] = {}
     for gpu in node.gpus:
         with visit.part(gpu_subject(gpu)):
             links = node.links(gpu)
-            found += [(link_subject(gpu, link.number), link) for link in links]
+            found |= {link_subject(gpu, link.number): link for link in links}
             visit.measured("links_active", gpu_subject(gpu), sum(link.state == "on" for link in links))
         with visit.part(gpu_subject(gpu)):
             fabric = node.fabric(gpu)
@@ -108,37 +109,42 @@ def _states(node: Node, visit: Visit) -> None:
             visit.measured("fabric_status", gpu_subject(gpu), fabric.status)
             visit.measured("fabric_health", gpu_subject(gpu), fabric.health)
     _links(visit, found)
+    pairs: dict[str, PairStatus] = {}
     for gpu, peer in ((gpu, peer) for gpu in node.gpus for peer in node.gpus if gpu != peer):
         with visit.part(pair_subject(gpu, peer)):
-            status = node.pair(gpu, peer)
-            visit.measured("p2p_read", pair_subject(gpu, peer), status.p2p_read)
-            visit.measured("p2p_write", pair_subject(gpu, peer), status.p2p_write)
-            visit.measured("common_ancestor", pair_subject(gpu, peer), status.common_ancestor)
+            pairs[pair_subject(gpu, peer)] = node.pair(gpu, peer)
+    for name in PairStatus._fields:
+        visit.measured_all(name, {subject: (getattr(status, name),) for subject, status in pairs.items()})
 
 
-def _links(visit: Visit, found: list[tuple[str, Link]]) -> None:
-    for subject, link in found:
-        state = STATES.get(link.state, link.state) if isinstance(link.state, str) else link.state
-        visit.measured("state", subject, state)
-        rate = link.raw_rate_mbps
-        visit.measured("raw_rate", subject, rate / 1000 if isinstance(rate, int | float) else rate)
-        visit.measured("version", subject, link.version)
-        visit.measured("remote_type", subject, link.remote_type)
+def _links(visit: Visit, found: dict[str, Link]) -> None:
+    states, rates = dict[str, tuple[Reading]](), dict[str, tuple[Reading]]()
+    for subject, link in found.items():
+        state, rate = link.state, link.raw_rate_mbps
+        states[subject] = (STATES.get(state, state) if isinstance(state, str) else state,)
+        rates[subject] = (rate / 1000 if isinstance(rate, int | float) else rate,)
+    visit.measured_all("state", states)
+    visit.measured_all("raw_rate", rates)
+    for name in ("version", "remote_type"):
+        visit.measured_all(name, _read(found, name))
     for name, source, _ in COUNTERS:
-        readings: list[tuple[str, Reading]] = [(subject, getattr(link, source)) for subject, link in found]
-        if readings and all(isinstance(value, Unavailable) for _, value in readings):
-            readings = [("node", readings[0][1])]  # this generation does not count it: said once
-        for subject, value in readings:
-            visit.measured(name, subject, value)
+        readings = _read(found, source)
+        if readings and all(isinstance(value, Unavailable) for (value,) in readings.values()):
+            readings = {"node": next(iter(readings.values()))}  # this generation does not count it: said once
+        visit.measured_all(name, readings)
+
+
+def _read(found: dict[str, Link], field: str) -> dict[str, tuple[Reading]]:
+    return {subject: (getattr(link, field),) for subject, link in found.items()}
 
 
 class _Copied:
-    """What copies left: rates by metric and pair, wrong words, and pairs that can't copy, or not over their links."""
+    """What copies left: spans by metric and pair, wrong words, and pairs that can't copy, or not over their links."""
 
     def __init__(self, visit: Visit) -> None:
         self.visit, self.seed = visit, visit.seed
-        self.rates: dict[str, dict[Pair, list[Reading]]] = {copy.name: defaultdict(list) for copy in COPIES}
-        self.wrong: dict[Pair, int] = defaultdict(int)
+        self.spans: dict[str, dict[Pair, list[Transfer | Unavailable]]] = {copy.name: {} for copy in COPIES}
+        self.wrong: dict[Pair, int] = {}
         self.failed: dict[Pair, Unavailable] = {}
         self.detours: set[Pair] = set()
         self.given_up: set[str] = set()
@@ -160,45 +166,54 @@ class _Copied:
             return spans
         return ()
 
+    def repeat(self, node: Node, pairs: tuple[Pair, ...], copy: "Copy", settings: Settings) -> None:
+        """All repeats of one kind of copy; a pair that fails is not asked again."""
+        of_pair = self.spans[copy.name]
+        of_pair |= {pair: [] for pair in pairs}
+        for _ in range(settings.repeats):
+            spans = self.run(node, copy.name, pairs, copy, settings.passes, settings)
+            for pair, span in zip(pairs, spans, strict=False):
+                of_pair[pair].append(span)
+            if Unavailable in map(type, spans):
+                pairs = tuple([pair for pair in pairs if not isinstance(of_pair[pair][-1], Unavailable)])
+
+    def moved(self, pair: Pair) -> int:
+        """Bytes that a pair has written in all spans so far; failures and wrong words of them are noted."""
+        moved = 0
+        for of_pair in self.spans.values():
+            for span in of_pair.get(pair, ()):
+                if isinstance(span, Unavailable):
+                    self.failed.setdefault(pair, span)
+                else:
+                    moved += span.bytes_written
+                    self.wrong[pair] = self.wrong.get(pair, 0) + span.wrong_words
+        return moved
+
 
 def _copies(node: Node, visit: Visit, settings: Settings) -> None:
     copied, shares = _Copied(visit), dict[Pair, Reading]()
     after: dict[int, Carried] = {}
     for pairs in rounds(node.gpus):
-        before, moved = _carried(node, pairs, after), dict.fromkeys(pairs, 0)
+        before = _carried(node, pairs, after)
         for copy in COPIES:
-            rates = copied.rates[copy.name]
-            alive = pairs
-            for _ in range(settings.repeats):
-                lost = set()
-                spans = copied.run(node, copy.name, alive, copy, settings.passes, settings)
-                for pair, span in zip(alive, spans, strict=False):
-                    if isinstance(span, Unavailable):
-                        copied.failed.setdefault(pair, span)
-                        rates[pair].append(span)
-                        lost.add(pair)
-                        continue
-                    elapsed_ns, _, written, wrong = span
-                    rates[pair].append(_rounded(written / elapsed_ns))
-                    moved[pair] += written
-                    if wrong or pair not in copied.wrong:
-                        copied.wrong[pair] += wrong
-                if lost:
-                    alive = tuple([pair for pair in alive if pair not in lost])
+            copied.repeat(node, pairs, copy, settings)
         after = _carried(node, pairs, {})
         for pair in pairs:
+            moved = copied.moved(pair)
             nothing = copied.failed.get(pair, Unavailable("peer_copies", 0, "nothing was copied"))
-            share = _share([(before[gpu], after[gpu]) for gpu in pair], moved[pair]) if moved[pair] else nothing
+            share = _share([(before[gpu], after[gpu]) for gpu in pair], moved) if moved else nothing
             shares |= {} if share is None else {pair: share}
     copied.detours = {pair for pair, share in shares.items() if isinstance(share, float) and share < 50}
-    for name, rates in copied.rates.items():
-        for pair in sorted(rates):
-            visit.measured(name, pair_subject(*pair), *rates[pair])
-    for pair in sorted(shares):
-        visit.measured("link_bytes_share", pair_subject(*pair), shares[pair])
+    for name, of_pair in copied.spans.items():
+        measured = [(pair_subject(*pair), list(map(_rate, of_pair[pair]))) for pair in sorted(of_pair)]
+        visit.measured_all(name, {subject: rates for subject, rates in measured if rates})
+    visit.measured_all("link_bytes_share", {pair_subject(*pair): [shares[pair]] for pair in sorted(shares)})
     _together(node, copied, settings)
-    for pair in sorted(copied.wrong):
-        visit.measured("wrong_words", pair_subject(*pair), copied.wrong[pair])
+    visit.measured_all("wrong_words", {pair_subject(*pair): [copied.wrong[pair]] for pair in sorted(copied.wrong)})
+
+
+def _rate(span: Transfer | Unavailable) -> Reading:
+    return span if isinstance(span, Unavailable) else _rounded(span.bytes_written / span.elapsed_ns)
 
 
 def _rounded(rate: float) -> float:
@@ -259,8 +274,7 @@ def _together(node: Node, copied: _Copied, settings: Settings) -> None:
                     copied.failed.setdefault(pair, span)
                     continue
                 found[pair[end]].append(span.bytes_written / span.elapsed_ns)
-                if span.wrong_words or pair not in copied.wrong:
-                    copied.wrong[pair] += span.wrong_words
+                copied.wrong[pair] = copied.wrong.get(pair, 0) + span.wrong_words
             for gpu, each in found.items():
                 scale = (len(node.gpus) - 1) / len(each) if len(groups) == 1 else 1.0
                 rates.setdefault(gpu, []).append(_rounded(sum(each) * scale))

@@ -36,14 +36,14 @@ from gpuaccept.record.node_key import node_key
 from gpuaccept.run.clock import Clock
 from gpuaccept.run.crew import Crew
 from gpuaccept.run.directory import prepare, withdraw
-from gpuaccept.run.journal import Again, Begin, End, Happened, Journal
+from gpuaccept.run.journal import Again, Begin, Booted, End, Happened, Journal
 from gpuaccept.run.loading import LoadedCheck, declarations, load_checks
 from gpuaccept.run.measure import measure
 from gpuaccept.run.messages import Opened
 from gpuaccept.run.neighbours import in_one_sentence
 from gpuaccept.run.performer import InProcess, Performer, Stopped
 from gpuaccept.run.plan import cohort_of, estimate_s, make_plan
-from gpuaccept.run.resume import JOURNAL, Earlier, check_same, earlier
+from gpuaccept.run.resume import JOURNAL, Earlier, after_boot, check_same, earlier
 from gpuaccept.run.session import Observer, Session
 
 _CODES = {
@@ -110,7 +110,7 @@ def run_node(
         run.measure()
     evidence, groups = run.journal.fold()
     raw = series.encode(groups) if groups else b""
-    accepted = _conclude(request, ambient, evidence, run.signing, raw, run.ended_as)
+    accepted = _conclude(request, ambient, evidence, run.judged or judge(evidence), run.signing, raw, run.ended_as)
     return with_changes(accepted, notes=tuple(run.notes))
 
 
@@ -118,10 +118,15 @@ def judge_node(request: Request, ambient: Ambient | None = None) -> tuple[Eviden
     """Measure and judge as `run_node` does, and leave nothing behind: for evaluation over many simulated nodes."""
     request = with_changes(request, force_busy=True)  # a neighbour is one of the faults to be judged
     with _uncollected():
-        with _opened(request, ambient or Ambient(), None, None) as run:
-            run.measure()
-        evidence, _ = run.journal.fold(summaries=False)
-        return evidence, judge(evidence)
+        evidence, judged = _measured(request, ambient or Ambient())
+        return evidence, judged or judge(evidence)
+
+
+def _measured(request: Request, ambient: Ambient) -> tuple[Evidence, Judgement | None]:
+    """What a run leaves behind: when this returns, its hundred thousands of samples are freed."""
+    with _opened(request, ambient, None, None) as run:
+        run.measure()
+    return run.journal.fold(summaries=False)[0], run.judged
 
 
 @dataclass
@@ -202,6 +207,8 @@ class _Run:
     journal: Journal
     before: Earlier | None
     ended_as: str = "completed"
+    judged: Judgement | None = None
+    """Of all that was measured, where that is known when measuring ends."""
     notes: list[str] = field(default_factory=list)
 
     def measure(self) -> None:
@@ -209,8 +216,10 @@ class _Run:
         facts, profile, before = self.opened.facts, self.request.profile.profile, self.before
         cohort = cohort_of(profile, facts)
         begin = self._begin(cohort)
+        booted: Booted | None = None
         if before is not None:
             check_same(before.begin, begin)
+            booted = after_boot(before, begin) if before.end is None else None
             begin = before.begin
         seconds = estimate_s(begin.plan, self.checks, len(facts.gpus))
         self.observer.opened(facts.host, len(facts.gpus), begin.plan.name, len(begin.plan.steps), seconds)
@@ -221,13 +230,19 @@ class _Run:
             self.journal.append(begin)
         else:
             session.number, session.clock_s = before.done, before.clock_s
+            session.origin_s = before.origin_s
             if before.sampled:
                 self.journal.append(Again(step=before.done + 1))
             self._note(before.clock_s, "resumed", before.describe())
+            if booted is not None:
+                session.origin_s, session.clock_s = booted.origin_s, booted.boot.at_s
+                text = f"the node was booted meanwhile: boot {before.boot_id} until here, then {booted.boot.boot_id}"
+                self._note(booted.boot.at_s, "booted", f"{text}; counters began anew, and are read from here on again")
+                self.journal.append(booted)
         self._note_neighbours(session.clock_s)
         if before is not None and before.end is not None:
             return
-        measure(session, cohort)
+        self.judged = measure(session, cohort)
         self.ended_as = session.ended_as
         self.journal.append(End(ended_at=self.ambient.utc(), complete=not session.ended, reason=session.ended))
 
@@ -285,7 +300,7 @@ def _opened(request: Request, ambient: Ambient, observer: Observer | None, clock
     )
     journal: Journal | None = None
     try:
-        opened = performer.open(clock.check, before.begin.origin_s + before.clock_s if before else 0.0)
+        opened = performer.open(clock.check, before.origin_s + before.clock_s if before else 0.0)
         _refuse_busy(request, opened)
         signing = _signing(request, opened, ambient)
         path = request.out / JOURNAL if request.out is not None else None
@@ -333,7 +348,8 @@ def _replay(request: Request, record: Path, ambient: Ambient) -> Accepted:
     found = replay.replay(source, request.profile, request.plan, checks, run_id)
     if request.out is not None:
         prepare(request.out)
-    accepted = _conclude(request, ambient, found.evidence, signing, found.series, "completed")
+    judgement = judge(found.evidence)
+    accepted = _conclude(request, ambient, found.evidence, judgement, signing, found.series, "completed")
     return with_changes(accepted, notes=found.notes)
 
 
@@ -355,9 +371,14 @@ def _throwaway(request: Request, ambient: Ambient) -> _Signing:
 
 
 def _conclude(
-    request: Request, ambient: Ambient, evidence: Evidence, signing: _Signing, raw_series: bytes, ended_as: str
+    request: Request,
+    ambient: Ambient,
+    evidence: Evidence,
+    judgement: Judgement,
+    signing: _Signing,
+    raw_series: bytes,
+    ended_as: str,
 ) -> Accepted:
-    judgement = judge(evidence)
     made = statement.build(
         evidence,
         judgement,

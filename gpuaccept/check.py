@@ -6,7 +6,7 @@ else of gpuaccept may be imported by a check; the device protocol (`gpuaccept.pr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import TracebackType
@@ -124,6 +124,8 @@ class Metric:
     reduction: Reduction | None = None
     group: str = ""
     """Which part of the check measures it: see `Check.groups`."""
+    named_by: str = ""
+    """Of a count: the check's metric that lists, as text with commas, what is counted; a finding names what is new."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ def pair_subject(gpu: int, peer: int) -> str:
 
 COUNTS = ("counted", "difference", "rate")
 """Kinds whose samples are integers."""
+AS_THEY_ARE = {float, str}
+"""Types of samples that are recorded as they are."""
 SeriesBlock = dict[tuple[str, str], tuple[tuple[float, ...], tuple[float, ...]]]
 """(series, subject) -> (times in s, values)."""
 
@@ -201,29 +205,39 @@ class Visit:
 
     def measured(self, metric: str, subject: str, *samples: Reading) -> None:
         """Record raw samples of a metric of a subject. A sample that is Unavailable makes it a measurement not made."""
+        self.measured_all(metric, {subject: samples})
+
+    def measured_all(self, metric: str, samples: Mapping[str, Sequence[Reading]]) -> None:
+        """`measured` of many subjects: subject -> its samples."""
         declared = self._metrics.get(metric)
         if declared is None:
             raise GpuacceptError(
                 f"check {self.check.name} measured {metric}, which it does not declare", "add it to CHECK.metrics"
             )
         name, counts = declared
-        if Unavailable in map(type, samples):
-            why = next(sample for sample in samples if isinstance(sample, Unavailable))
-            self.failures.append(Failure(metric=name, subject=subject, call=why.call, code=why.code, reason=why.reason))
-            return
         column = self._columns.get(name)
-        if column is None:
-            column = self._columns[name] = (self.clock(), {})
-        if subject in column[1]:
-            raise GpuacceptError(
-                f"check {self.check.name} measured {metric} of {subject} twice in one visit", "give all samples at once"
+        for subject, each in samples.items():
+            types = set(map(type, each))
+            if Unavailable in types:
+                why = next(sample for sample in each if isinstance(sample, Unavailable))
+                failure = Failure(metric=name, subject=subject, call=why.call, code=why.code, reason=why.reason)
+                self.failures.append(failure)
+                continue
+            if column is None:
+                column = self._columns[name] = (self.clock(), {})
+            if subject in column[1]:
+                raise GpuacceptError(
+                    f"check {self.check.name} measured {metric} of {subject} twice in one visit",
+                    "give all samples at once",
+                )
+            known: Iterable[int | float | str] = each  # type: ignore[assignment]
+            column[1][subject] = (
+                tuple([str(int(sample)) for sample in known])
+                if counts
+                else tuple(known)
+                if types <= AS_THEY_ARE
+                else tuple([sample if isinstance(sample, str) else float(sample) for sample in known])
             )
-        known: tuple[int | float | str, ...] = samples  # type: ignore[assignment]
-        column[1][subject] = tuple(
-            [str(int(sample)) for sample in known]
-            if counts
-            else [sample if isinstance(sample, str) else float(sample) for sample in known]
-        )
 
     def series(self, block: SeriesBlock) -> None:
         """Hand over a block of series samples; names without the check's prefix, subjects as `gpu/3`."""

@@ -46,7 +46,11 @@ class Transfer(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """Modes and limits of one GPU (NVML). Power in mW, clocks in MHz, modes as NVML's words in lower case."""
+    """Modes and limits of one GPU (NVML). Power in mW, clocks in MHz, modes as NVML's words in lower case.
+
+    `inforom` is valid | readable | corrupt: its checksums are right; its image can be read where the driver does not
+    check them; or the driver says that it is corrupt.
+    """
 
     ecc_mode: Reading
     ecc_mode_pending: Reading
@@ -59,6 +63,7 @@ class Settings(NamedTuple):
     sm_clock_max_mhz: Reading
     memory_clock_max_mhz: Reading
     recovery_action: Reading
+    inforom: Reading
 
 
 class EccCounters(NamedTuple):
@@ -240,13 +245,20 @@ class Gemm(NamedTuple):
 
 
 class KernelEvent(NamedTuple):
-    """One XID or SXid of the kernel log: seconds since boot, `xid` | `sxid`, its number, the device, the text."""
+    """One XID or SXid of the kernel log: seconds since boot, `xid` | `sxid`, its number, the device, the text.
+
+    `severity` is `fatal` | `non-fatal`, or empty where the driver does not say it. An SXid's `switch` is the kernel's
+    name of it (`nvswitch3`). `link` is -1 where no single link is named.
+    """
 
     at_s: float
     kind: str
     number: int
     pci_address: str
     text: str
+    severity: str = ""
+    switch: str = ""
+    link: int = -1
 
 
 class Port(NamedTuple):

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections import Counter, defaultdict
 from functools import cache
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 from statistics import median, stdev
 from typing import Any
@@ -57,8 +57,7 @@ def signed_predicate(data: bytes, key_files: list[str]) -> Any:  # prints a line
         _, block = data.split(b'id="gpuaccept-record">\n')  # raises where there is not exactly one
         data = block.split(b"\n</script>")[0]
     envelope = strict_json(data)
-    payload = base64.b64decode(envelope["payload"], validate=True)
-    predicate = strict_json(payload)["predicate"]
+    predicate = strict_json(payload := base64.b64decode(envelope["payload"], validate=True))["predicate"]
     message = b"DSSEv1 %d %s %d %s" % (len(KIND), KIND.encode(), len(payload), payload)
     signatures = {one["keyid"]: base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"]}
     signers = {base64.b64decode(one["spki"], validate=True): one["role"] for one in predicate["signers"]}
@@ -98,7 +97,7 @@ def compare(stored: Any, verdicts: Verdicts, not_in_plan: list[str], decision: s
 
 class Judge:  # the rule of docs/explanation/decision.md, section by section
     def __init__(self, evidence: Any) -> None:
-        self.evidence, self.plan = evidence, evidence["plan"]
+        self.evidence, self.plan, self.boots = evidence, evidence["plan"], evidence.get("boots", ())
         self.declared = {m["name"]: {**METRIC, **m} for check in evidence["checks"] for m in check["metrics"]}
         self.failures = [failure for step in evidence["steps"] for failure in step.get("failures", ())]
         joined: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
@@ -222,10 +221,11 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
         read = [sample for _, samples in visits for sample in samples]
         if kind == "read" or not all(isinstance(one, str) and re.fullmatch("-?[0-9]+", one) for one in read):
             return read if kind == "read" else []
-        largest, hours = [max(map(int, x)) for _, x in visits], (visits[-1][0][0] - visits[0][0][0]) / 3600
-        if kind == "counted" or largest != sorted(largest) or (kind == "rate" and hours <= 0):
-            return [int(one) for one in read] if kind == "counted" else []
-        return [(largest[-1] - largest[0]) / (hours if kind == "rate" else 1)]
+        parts = groupby(visits, lambda visit: sum(boot["at_s"] <= visit[0][0] for boot in self.boots))
+        windows = [[(max(map(int, x)), key[0]) for key, x in part] for _, part in parts]  # none reaches across a boot
+        n, s = (sum(window[-1][i] - window[0][i] for window in windows) for i in (0, 1))
+        fair = all(sorted(w) == w for w in windows) and max(map(len, windows)) > 1 and (kind != "rate" or s > 0)
+        return list(map(int, read)) if kind == "counted" else [n * 3600 / s if kind == "rate" else n] if fair else []
 
     def met(self, limit: Any, value: Any) -> bool | None:
         if {"minimum", "maximum"} & set(limit):

@@ -12,7 +12,7 @@ from gpuaccept.certificate import node
 from gpuaccept.certificate.lookup import Lookup
 from gpuaccept.certificate.numbers import duration, measured_of_planned, number, percent, plain
 from gpuaccept.certificate.words import TAILS, check_title, plural
-from gpuaccept.data import Judged
+from gpuaccept.data import UNKNOWN_COUNT, Judged
 from gpuaccept.judge.statistics import median_factor
 from gpuaccept.profile.digest import digest as profile_digest
 
@@ -202,7 +202,8 @@ def _unlearned(look: Lookup) -> int:
 def node_facts(look: Lookup) -> tuple[Fact, ...]:
     """What the node says of itself."""
     facts = look.evidence.node
-    counts = (facts.gpu_count_pci, facts.gpu_count_nvml, facts.gpu_count_cuda)
+    found = (facts.gpu_count_pci, facts.gpu_count_nvml, facts.gpu_count_cuda)
+    counts = ["an unknown number" if count == UNKNOWN_COUNT else count for count in found]
     return (
         Fact("Host", facts.host, code=True),
         Fact("Serial", facts.serial or "not known", code=facts.serial is not None),
@@ -211,6 +212,7 @@ def node_facts(look: Lookup) -> tuple[Fact, ...]:
         Fact("Fabric manager", facts.fabric_manager_version or "not known"),
         Fact("GPUs found", "{} by PCI, {} by NVML, {} by CUDA".format(*counts)),
         Fact("Boot", facts.boot_id, code=True),
+        *(Fact(f"Boot from {boot.at_s:.0f} s on", boot.boot_id, code=True) for boot in look.evidence.boots or ()),
         *(
             Fact(
                 "GPU code",

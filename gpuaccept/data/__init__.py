@@ -22,6 +22,7 @@ from gpuaccept.data.base import SubjectKind as SubjectKind
 from gpuaccept.data.base import Tails as Tails
 from gpuaccept.data.base import Text as Text
 from gpuaccept.data.base import Value as Value
+from gpuaccept.data.evidence import Boot as Boot
 from gpuaccept.data.evidence import CheckFacts as CheckFacts
 from gpuaccept.data.evidence import Column as Column
 from gpuaccept.data.evidence import Environment as Environment
@@ -42,6 +43,7 @@ from gpuaccept.data.judgement import Judgement as Judgement
 from gpuaccept.data.judgement import Look as Look
 from gpuaccept.data.judgement import Part as Part
 from gpuaccept.data.judgement import Verdict as Verdict
+from gpuaccept.data.node import UNKNOWN_COUNT as UNKNOWN_COUNT
 from gpuaccept.data.node import GpuFacts as GpuFacts
 from gpuaccept.data.node import KernelCode as KernelCode
 from gpuaccept.data.node import NodeFacts as NodeFacts

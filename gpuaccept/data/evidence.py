@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from gpuaccept.data.base import Better, Kind, MetricName, Name, Outcome, Reduction, Scalar, SubjectKind, Value
 from gpuaccept.data.node import NodeFacts, Simulated
 from gpuaccept.data.profile import Layer, Profile
@@ -18,6 +20,7 @@ class MetricDeclaration(Value, frozen=True, kw_only=True, omit_defaults=True):
     description: str
     series: str = ""
     reduction: Reduction | None = None
+    named_by: str = ""
 
 
 class CheckFacts(Value, frozen=True, kw_only=True):
@@ -143,6 +146,13 @@ class Event(Value, frozen=True, kw_only=True, omit_defaults=True):
     text: str
 
 
+class Boot(Value, frozen=True, kw_only=True):
+    """The node was booted while the run was cut short: `boot_id` holds from `at_s` on, and counters began anew."""
+
+    at_s: float
+    boot_id: str
+
+
 class Environment(Value, frozen=True, kw_only=True):
     """The software that measured, as it was found on the node."""
 
@@ -174,3 +184,5 @@ class Evidence(Value, frozen=True, kw_only=True):
     series_sha256: str
     """Over the inflated bytes of series.json.gz; empty where there are no series."""
     events: tuple[Event, ...]
+    boots: tuple[Boot, ...] | UnsetType = UNSET
+    """Left out where the node was not booted during the run: `node.boot_id` holds for all of it then."""

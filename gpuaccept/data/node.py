@@ -15,6 +15,10 @@ class Platform(Value, frozen=True, kw_only=True):
     tray: int
 
 
+UNKNOWN_COUNT = -1
+"""Instead of a number of GPUs, where the driver could not be asked for it."""
+
+
 class GpuFacts(Value, frozen=True, kw_only=True):
     """Identity of one GPU as NVML, CUDA and PCI name it. `index` is PCI order. Unknown is None."""
 

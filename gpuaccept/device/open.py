@@ -10,6 +10,7 @@ import msgspec
 from gpuaccept.check import Node, Pulse
 from gpuaccept.data import Layer, Simulated
 from gpuaccept.device.fault import Fault, FaultKey
+from gpuaccept.device.learned import Learned
 from gpuaccept.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,11 +20,13 @@ __all__ = [
     "DeviceSpec",
     "Fault",
     "FaultKey",
+    "Learned",
     "Traits",
     "check_spec",
     "faults",
     "given",
     "libraries",
+    "memory",
     "model",
     "open_node",
     "record_of",
@@ -31,6 +34,9 @@ __all__ = [
     "simulated",
     "traits",
 ]
+
+
+NOTHING_LEARNED = Learned()
 
 
 class DeviceSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,14 +89,9 @@ def open_node(
     gpus: tuple[int, ...] | None,
     pulse: Pulse,
     start_s: float = 0.0,
-    known: tuple[str, ...] = (),
-    without: tuple[int, ...] | None = None,
+    learned: Learned = NOTHING_LEARNED,
 ) -> Node:
     """Open a device for these GPUs (None: all). `start_s` is the virtual time to go on from, on the mock only.
-
-    `known` are the PCI addresses of all GPUs by index, where another process found them: each keeps its index then,
-    and none but `gpus` is opened. `without` are GPUs that hang: where it is given, the kernel's list of PCI devices
-    takes the place of `known`.
 
     Raises UsageError as `check_spec`, DeviceUnavailable where nothing can be measured.
     """
@@ -98,7 +99,7 @@ def open_node(
     if name is None:
         from gpuaccept.device.nvidia import open_nvidia
 
-        return open_nvidia(gpus, pulse, known, without)
+        return open_nvidia(gpus, pulse, learned)
     from gpuaccept.device.mock.node import MockNode
     from gpuaccept.device.mock.scenario import load
     from gpuaccept.device.mock.world import World
@@ -106,6 +107,15 @@ def open_node(
     simulation = load(name, spec.faults, spec.seed)
     world = World(simulation.model, simulation.deviations)
     return MockNode(world, simulation.seed, gpus, pulse, max(start_s, spec.start_s), spec.real_time)
+
+
+def memory(spec: DeviceSpec, node: Node) -> bytes:
+    """What a process that takes this one's place should know: events that are told once. Empty on the mock."""
+    if _mock(spec) is not None:
+        return b""
+    from gpuaccept.device.nvidia import memory as of_node
+
+    return of_node(node)
 
 
 def preload(spec: DeviceSpec) -> None:

@@ -1,7 +1,13 @@
-"""Counters that are judged by their change: the last reading less the first, or that per hour."""
+"""Counters that are judged by their change: the last reading less the first, or that per hour.
+
+They begin anew when the node is booted, so no difference reaches across a boot: the changes before and after it are
+added.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import pairwise
 
 from msgspec import Struct
@@ -18,33 +24,39 @@ class Changes(Struct, frozen=True):
     problems: dict[str, str]
 
 
-def changes(measured: Measured, kind: Kind) -> Changes:
-    """The change of every subject, in counts, or for a rate in counts an hour."""
-    if measured.even and _none_changed(measured):
+def changes(measured: Measured, kind: Kind, boots: Sequence[float] = ()) -> Changes:
+    """The change of every subject, in counts, or for a rate in counts an hour. `boots` are the times of boots, s."""
+    if measured.even and not boots and _none_changed(measured):
         return Changes(dict.fromkeys(measured.subjects, 0.0), {})
     values, problems = {}, {}
     for subject in measured.subjects:
         try:
-            values[subject] = _change(measured, subject, kind)
+            values[subject] = _change(measured, subject, kind, boots)
         except Unjudgeable as error:
             problems[subject] = str(error)
     return Changes(values, problems)
 
 
-def _change(measured: Measured, subject: str, kind: Kind) -> float:
-    readings = [max(map(integer, samples)) for samples in measured.visits(subject)]
-    if not readings:
+def _change(measured: Measured, subject: str, kind: Kind, boots: Sequence[float]) -> float:
+    windows: dict[int, list[tuple[float, int]]] = {}
+    """Boots before it -> (time, count) of each reading between two boots."""
+    for (at, *_), samples in zip(measured.keys(subject), measured.visits(subject), strict=True):
+        windows.setdefault(bisect_right(boots, at), []).append((at, max(map(integer, samples))))
+    if not windows:
         raise Unjudgeable("not measured")
-    if any(later < earlier for earlier, later in pairwise(readings)):
-        raise Unjudgeable("the counter went backwards: it was reset during the run")
-    total = float(readings[-1] - readings[0])
+    total, seconds = 0, 0.0
+    for readings in windows.values():
+        if any(later < earlier for (_, earlier), (_, later) in pairwise(readings)):
+            raise Unjudgeable("the counter went backwards: it was reset during the run")
+        total += readings[-1][1] - readings[0][1]
+        seconds += readings[-1][0] - readings[0][0]
+    if boots and max(map(len, windows.values())) < 2:
+        raise Unjudgeable("the node was booted between its readings")
     if kind == "difference":
-        return total
-    keys = measured.keys(subject)
-    seconds = keys[-1][0] - keys[0][0]
+        return float(total)
     if seconds <= 0:
         raise Unjudgeable("no time passed between the counter's visits")
-    return total * 3600 / seconds
+    return float(total) * 3600 / seconds
 
 
 def _none_changed(measured: Measured) -> bool:

@@ -12,7 +12,7 @@ from gpuaccept.judge.outcome import GRAVITY, Miss, Outcome
 from gpuaccept.judge.parts import MISSING, missing_gpus, part, words
 from gpuaccept.judge.scope import Scope, check_of
 from gpuaccept.judge.subjects import NODE, gpus_of, link_of, order
-from gpuaccept.judge.wording import requirement, shortfall, subject_matter
+from gpuaccept.judge.wording import number, requirement, shortfall, subject_matter
 
 COUNTS = "inventory.gpu_count_"
 """Metrics that say how many GPUs there are: too few is about the GPU that is missing."""
@@ -190,18 +190,19 @@ def _finding(scope: Scope, subject: str, items: list[_Item]) -> Finding:
     named = {item.miss.subject for item in items if item.outcome is lead.outcome} - {subject, NODE}
     found = part(evidence, subject)
     why = remedy(evidence, found, lead.outcome, miss, lead.shared)
+    new = _new_names(scope, lead)
     also = dict.fromkeys(item.outcome.limit.id for item in items if item.outcome.limit.id != limit.id)
     return Finding(
         result=miss.result,
         part=found,
-        title=_title(found, lead),
+        title=_title(found, lead) + (f" ({number(new)})" if new else ""),
         metric=limit.metric,
         limit=limit.id,
         value=miss.value,
         expanded_uncertainty=miss.uncertainty,
         unit=declared.unit if declared else limit.unit,
         requirement=requirement(limit),
-        reason=_reason(lead, sorted(named, key=order)),
+        reason=_reason(lead, sorted(named, key=order), new),
         cause=why.cause,
         action=why.action,
         advice=why.advice,
@@ -229,8 +230,24 @@ def _title(found: Part, lead: _Item) -> str:
     return f"{name[:1].upper()}{name[1:]}: {what}"
 
 
-def _reason(lead: _Item, named: list[str]) -> str:
-    text = lead.miss.reason
+def _new_names(scope: Scope, lead: _Item) -> str:
+    """What the check's text lists at its last visit and did not at its first: the events that a limit counts."""
+    by = lead.outcome.declared.named_by if lead.outcome.declared else ""
+    if not by or lead.miss.why != "limit":
+        return ""
+    texts = [
+        str(samples[-1])
+        for column in sorted(scope.evidence.columns, key=lambda column: column.at_s)
+        if column.metric == by
+        for subject, samples in zip(column.subjects, column.samples, strict=False)
+        if subject == lead.miss.subject and samples
+    ]
+    new = Counter(texts[-1].split(", ")) - Counter(texts[0].split(", ")) if texts else Counter()
+    return ", ".join(new)
+
+
+def _reason(lead: _Item, named: list[str], new: str = "") -> str:
+    text = f"{lead.miss.reason}: {new}" if new else lead.miss.reason
     if named:
         shown = ", ".join(named[:6]) + (f" and {len(named) - 6} more" if len(named) > 6 else "")
         text = f"{text} ({shown})"

@@ -44,7 +44,8 @@ class Tables:
         """By how much each counter of a metric changed."""
         name = declared.name
         if name not in self._changes:
-            self._changes[name] = changes(self.measured(declared), declared.kind)
+            boots = [boot.at_s for boot in self.scope.evidence.boots or ()]
+            self._changes[name] = changes(self.measured(declared), declared.kind, boots)
         return self._changes[name]
 
 

@@ -68,9 +68,10 @@ class Crew:
     """GPUs that broke the worker between GPUs: left out of it, and measured alone."""
     _hangs: Counter[str] = field(default_factory=Counter)
     _gpus: tuple[int, ...] = ()
-    _known: tuple[str, ...] = ()
-    _without: tuple[int, ...] | None = None
-    """GPUs that hung while the node was identified: no worker opens them."""
+    _learned: device.Learned = device.NOTHING_LEARNED
+    """What the identification of the node has shown: no worker opens a GPU that hung."""
+    _memories: dict[str, bytes] = field(default_factory=dict)
+    """What each worker was told of events: one that takes its place would not hear of them again."""
     _early: list[tuple[str, str, str]] = field(default_factory=list)
     """Events from before the first step, which tells them."""
     _clock: float = 0.0
@@ -95,11 +96,14 @@ class Crew:
         self._gpus, self._clock = tuple(sorted({*opened.gpus, *found.left_out})), opened.now_s
         self._excluded |= found.left_out
         self._early = [("hang", f"gpu/{gpu}", text) for gpu, (_, text) in found.left_out.items()]
-        if found.left_out:
-            self._without = tuple(found.left_out)
-        else:
-            addresses = {gpu.index: gpu.pci_bus_id for gpu in opened.facts.gpus}
-            self._known = tuple(addresses.get(gpu, "") for gpu in range(1 + max(opened.gpus, default=-1)))
+        if found.no_cuda:
+            self._early.append(("hang", _NODE, found.no_cuda))
+        addresses: tuple[str, ...] = ()
+        if not found.left_out:
+            by_index = {gpu.index: gpu.pci_bus_id for gpu in opened.facts.gpus}
+            addresses = tuple(by_index.get(gpu, "") for gpu in range(1 + max(opened.gpus, default=-1)))
+        without = tuple(found.left_out) or None
+        self._learned = device.Learned(addresses=addresses, without=without, no_cuda=found.no_cuda)
         return msgspec.structs.replace(opened, gpus=self._gpus)
 
     def expect(self, steps: Sequence[PlannedStep]) -> None:
@@ -188,6 +192,8 @@ class Crew:
             return True, False
         if isinstance(message, Done):
             self._clock = max(self._clock, message.now_s)
+            if message.memory:
+                self._memories[name] = message.memory
             return False, self._done(name, task.step, message.result, out)
         if isinstance(message, Failed):
             end(self._workers.pop(name))
@@ -297,8 +303,10 @@ class Crew:
 
     def _start(self, name: str) -> Worker:
         gpus = self._between() if name == _NODE else (int(name.split("/")[1]),)
-        message = Open(spec=self.spec, gpus=gpus, start_s=self._clock, checks_dir=self.checks_dir)
-        return self._fork(msgspec.structs.replace(message, known=self._known, without=self._without))
+        learned = msgspec.structs.replace(self._learned, memory=self._memories.get(name, b""))
+        return self._fork(
+            Open(spec=self.spec, gpus=gpus, start_s=self._clock, checks_dir=self.checks_dir, learned=learned)
+        )
 
     def _fork(self, message: Open) -> Worker:
         """A worker from the nursery; where that was killed, from another one. Raises OSError."""

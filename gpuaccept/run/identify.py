@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from gpuaccept.device.open import Learned
 from gpuaccept.errors import DeviceUnavailable, GpuacceptError, UsageError
 from gpuaccept.run.messages import Failed, Open, Opened, unpack
 from gpuaccept.run.process import Worker, end
@@ -15,16 +16,16 @@ from gpuaccept.run.process import Worker, end
 OPEN_LIMIT_S = 120.0
 """Longest silence of a worker whose device is not open yet: loading a driver on a large node takes a minute."""
 POLL_S = 0.1
-_MOST_LEFT_OUT = 2
-"""A node on which more GPUs than this hang is not measured at all."""
 
 
 class Identified(NamedTuple):
-    """A worker that holds the node open, its answer, and the GPUs that hung with their (call, reason)."""
+    """A worker that holds the node open, its answer, the GPUs that hung with their (call, reason), and why CUDA is not
+    used, if its own calls hung."""
 
     holder: Worker
     opened: Opened
     left_out: dict[int, tuple[str, str]]
+    no_cuda: str
 
 
 class _Hang(Exception):
@@ -41,23 +42,30 @@ def identify(
 
     With `patient`, a GPU that hangs is left out: the second worker opens GPUs by the kernel's list, whose numbers are
     those of the record whichever way the driver counts, and so knows which GPU it is that hangs; the third goes on
-    without it. Calls that name no GPU concern the whole node.
+    without it, and so on. Where CUDA as a whole hangs (cuInit), NVML is used alone. Other calls that name no GPU
+    concern the whole node.
     """
     left_out: dict[int, tuple[str, str]] = {}
     without: tuple[int, ...] | None = None
+    no_cuda = ""
     while True:
-        worker = fork(msgspec.structs.replace(message, identify=True, without=without))
+        learned = Learned(without=without, no_cuda=no_cuda)
+        worker = fork(msgspec.structs.replace(message, identify=True, learned=learned))
         limit = OPEN_LIMIT_S if without is None else min(silence_s, OPEN_LIMIT_S)
         try:
-            return Identified(worker, _answer(worker, limit, check), left_out)
+            return Identified(worker, _answer(worker, limit, check), left_out, no_cuda)
         except _Hang as hang:
             end(worker)
-            if not patient or hang.gpu is None or len(left_out) >= _MOST_LEFT_OUT:
+            text = f"no progress in {hang} while the node was identified: process killed"
+            if patient and hang.gpu is None and hang.call.startswith("cu") and not no_cuda:
+                no_cuda = text
+                continue
+            if not patient or hang.gpu is None or hang.gpu in left_out:
                 raise DeviceUnavailable(
                     f"the driver did not answer in {hang}", "look for XIDs in the kernel log, then reboot the node"
                 ) from None
             if without is not None:
-                left_out[hang.gpu] = hang.call, f"no progress in {hang} while the node was identified: process killed"
+                left_out[hang.gpu] = hang.call, text
             without = tuple(left_out)
         except BaseException:
             end(worker)

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from gpuaccept import series
 from gpuaccept.check import SeriesBlock
 from gpuaccept.data import (
+    Boot,
     CheckFacts,
     Column,
     Environment,
@@ -91,6 +93,15 @@ class More(Entry, frozen=True, kw_only=True, tag="more"):
     steps: tuple[PlannedStep, ...]
 
 
+class Booted(Entry, frozen=True, kw_only=True, tag="booted"):
+    """The node was booted since the entry before. `steps`, the next ones of the plan, read counters that began anew."""
+
+    boot: Boot
+    origin_s: float
+    """The node's clock at the start of the run, as it would have shown since this boot."""
+    steps: tuple[PlannedStep, ...]
+
+
 class End(Entry, frozen=True, kw_only=True, tag="end"):
     """The last entry of a run that came to an end by itself, complete or not."""
 
@@ -99,7 +110,7 @@ class End(Entry, frozen=True, kw_only=True, tag="end"):
     reason: str
 
 
-AnyEntry = Begin | Measured | Samples | Again | Happened | More | End
+AnyEntry = Begin | Measured | Samples | Again | Happened | More | Booted | End
 _decoder = msgspec.json.Decoder(AnyEntry)
 
 
@@ -218,23 +229,23 @@ def fold(entries: Iterable[AnyEntry], summaries: bool = True) -> tuple[Evidence,
 def _folded(entries: Sequence[AnyEntry], joined: Joined, summaries: bool) -> tuple[Evidence, tuple[SeriesGroup, ...]]:
     begin: Begin | None = None
     end: End | None = None
-    plan: Plan | None = None
     steps: list[StepRun] = []
     columns: list[Column] = []
     events: list[Event] = []
+    boots: list[Boot] = []
     for entry in entries:
         if isinstance(entry, Begin):
-            begin, plan = entry, entry.plan
+            begin = entry
         elif isinstance(entry, Measured):
             steps.append(entry.step)
             columns += entry.columns
         elif isinstance(entry, Happened):
             events.append(entry.event)
-        elif isinstance(entry, More) and plan is not None:
-            plan = msgspec.structs.replace(plan, steps=plan.steps + entry.steps)
+        elif isinstance(entry, Booted):
+            boots.append(entry.boot)
         elif isinstance(entry, End):
             end = entry
-    if begin is None or plan is None:
+    if begin is None:
         raise GpuacceptError("the journal has no first entry", "nothing was measured: run again")
     groups = joined.groups
     raw = series.encode(groups) if groups and summaries else b""
@@ -247,7 +258,7 @@ def _folded(entries: Sequence[AnyEntry], joined: Joined, summaries: bool) -> tup
         simulated=begin.simulated,
         profile=begin.profile,
         profile_layers=begin.profile_layers,
-        plan=plan,
+        plan=planned(entries),
         node=begin.node,
         environment=begin.environment,
         checks=begin.checks,
@@ -256,8 +267,25 @@ def _folded(entries: Sequence[AnyEntry], joined: Joined, summaries: bool) -> tup
         series=series.summarise(groups, _declared(begin)) if summaries else (),
         series_sha256=hashlib.sha256(raw).hexdigest() if raw else "",
         events=tuple(events),
+        boots=tuple(boots) or UNSET,
     )
     return evidence, groups
+
+
+def planned(entries: Iterable[AnyEntry]) -> Plan:
+    """The plan of a run whose journal has a first entry, with the steps that were added to it."""
+    plan: Plan | None = None
+    done = 0
+    for entry in entries:
+        if isinstance(entry, Begin):
+            plan = entry.plan
+        elif isinstance(entry, Measured):
+            done += 1
+        elif isinstance(entry, More | Booted) and plan is not None:
+            at = done if isinstance(entry, Booted) else len(plan.steps)
+            plan = msgspec.structs.replace(plan, steps=plan.steps[:at] + entry.steps + plan.steps[at:])
+    assert plan is not None
+    return plan
 
 
 def join(entries: Iterable[AnyEntry]) -> Joined:

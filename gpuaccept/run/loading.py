@@ -112,6 +112,7 @@ def _declare(check: Check, path: Path) -> tuple[MetricDeclaration, ...]:
                     description=metric.description,
                     series=f"{check.name}.{metric.series}" if metric.series else "",
                     reduction=metric.reduction,
+                    named_by=f"{check.name}.{metric.named_by}" if metric.named_by else "",
                 )
             )
     names = [one.name for one in out]

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from gpuaccept.data import Layer, NodeFacts, PlannedStep, Simulated
-from gpuaccept.device.open import DeviceSpec
+from gpuaccept.device.open import DeviceSpec, Learned
 from gpuaccept.run.neighbours import Neighbour
 from gpuaccept.run.perform import Performed
 
@@ -32,10 +32,8 @@ class Open(Message, frozen=True, kw_only=True):
     gpus: tuple[int, ...] | None
     start_s: float
     checks_dir: str
-    known: tuple[str, ...] = ()
-    """PCI addresses of all GPUs by index, once the node was identified."""
-    without: tuple[int, ...] | None = None
-    """GPUs that hang. The others are found by the kernel's list of PCI devices, which asks no GPU."""
+    learned: Learned = Learned()
+    """What is known of the device already."""
     identify: bool = False
     """Whether the answer is to be Opened, with what the whole node is, rather than Ready."""
 
@@ -77,6 +75,8 @@ class Done(Message, frozen=True, kw_only=True):
 
     result: Performed
     now_s: float
+    memory: bytes = b""
+    """What a worker that takes this one's place should know; empty where that is what it said before."""
 
 
 class Failed(Message, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from gpuaccept.check import Check, Parameters, full_name
-from gpuaccept.data import Cohort, Look, NodeFacts, Plan, PlannedStep, Profile
+from gpuaccept.data import Cohort, Look, MetricDeclaration, NodeFacts, Plan, PlannedStep, Profile
 from gpuaccept.errors import UsageError
 from gpuaccept.run.loading import LoadedCheck
 
@@ -111,6 +111,25 @@ def further_steps(plan: Plan, look: Look, number: int, visits: int) -> tuple[Pla
     for step in (one_visit + asked) * visits if asked else ():
         visit[step.check] += 1
         out.append(msgspec.structs.replace(step, visit=visit[step.check], look=number))
+    return tuple(out)
+
+
+def counted_anew(plan: Plan, done: int, declared: Iterable[MetricDeclaration]) -> tuple[PlannedStep, ...]:
+    """First readings of counters that began anew after the first `done` steps: one step of each check that has read
+    some and will read them again, the smallest that reads most of them."""
+    counters = {metric.name for metric in declared if metric.kind in ("difference", "rate") and not metric.reduction}
+    out = []
+    visit = Counter(step.check for step in plan.steps)
+    for check in dict.fromkeys(step.check for step in plan.steps):
+        before, after = (
+            [step for step in part if step.check == check and not step.skip]
+            for part in (plan.steps[:done], plan.steps[done:])
+        )
+        again = counters & {name for step in before for name in step.metrics}
+        again &= {name for step in after for name in step.metrics}
+        if again:
+            model = max(before + after, key=lambda step: (len(again & {*step.metrics}), -len(step.metrics)))
+            out.append(msgspec.structs.replace(model, visit=visit[check] + 1, look=1))
     return tuple(out)
 
 

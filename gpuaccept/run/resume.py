@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from gpuaccept.data import NodeFacts, Plan
+from gpuaccept.data import Boot, NodeFacts, Plan
 from gpuaccept.errors import UsageError
-from gpuaccept.run.journal import AnyEntry, Begin, End, Measured, More, Samples, read
+from gpuaccept.run.journal import AnyEntry, Begin, Booted, End, Measured, Samples, planned, read
+from gpuaccept.run.plan import counted_anew
 
 JOURNAL = "journal.jsonl"
 RECORD = "record.json"
+_BOOT_S = 1.0
+"""Time that a boot takes in the run's time, in which nothing is measured: how long it was is not known."""
 _START_ANEW = "start a new run with another --out; what was measured stays in the journal"
 
 
 class Earlier(NamedTuple):
-    """A run that was cut short. `plan` holds the steps of further looks too; the first `done` of them are measured."""
+    """A run that was cut short. `plan` holds all steps that were added; the first `done` of them are measured."""
 
     begin: Begin
     entries: tuple[AnyEntry, ...]
@@ -23,6 +26,10 @@ class Earlier(NamedTuple):
     done: int
     clock_s: float
     """Seconds since its start at which its last step ended."""
+    origin_s: float
+    """The node's clock at its start."""
+    boot_id: str
+    """Of the boot in which its last step was measured."""
     sampled: bool
     """Whether the step after these left samples of series: they do not count."""
     end: End | None
@@ -50,21 +57,31 @@ def earlier(directory: Path) -> Earlier:
     begin = entries[0] if entries else None
     if not isinstance(begin, Begin):
         raise UsageError(f"--resume: {path} has no first entry, nothing was measured", "start a new run")
-    steps = begin.plan.steps + tuple(step for entry in entries if isinstance(entry, More) for step in entry.steps)
     runs = [entry.step for entry in entries if isinstance(entry, Measured)]
+    booted = next((entry for entry in reversed(entries) if isinstance(entry, Booted)), None)
     return Earlier(
         begin=begin,
         entries=entries,
-        plan=Plan(
-            name=begin.plan.name,
-            acceptance=begin.plan.acceptance,
-            cohort=begin.plan.cohort,
-            steps=steps,
-        ),
+        plan=planned(entries),
         done=len(runs),
-        clock_s=max((run.ended_s for run in runs), default=0.0),
+        clock_s=max([booted.boot.at_s if booted else 0.0, *(run.ended_s for run in runs)]),
+        origin_s=booted.origin_s if booted else begin.origin_s,
+        boot_id=booted.boot.boot_id if booted else begin.node.boot_id,
         sampled=any(isinstance(entry, Samples) and entry.step == len(runs) + 1 for entry in entries),
         end=next((entry for entry in entries if isinstance(entry, End)), None),
+    )
+
+
+def after_boot(before: Earlier, now: Begin) -> Booted | None:
+    """What to write where the node was booted since: counters are read once more, before the plan goes on."""
+    if now.node.boot_id == before.boot_id:
+        return None
+    at = before.clock_s + _BOOT_S
+    declared = [metric for check in before.begin.checks for metric in check.metrics]
+    return Booted(
+        boot=Boot(at_s=at, boot_id=now.node.boot_id),
+        origin_s=now.origin_s - at,
+        steps=counted_anew(before.plan, before.done, declared),
     )
 
 
@@ -93,13 +110,12 @@ def _different(before: Begin, now: Begin) -> str:
 def _another_node(before: NodeFacts, now: NodeFacts) -> str:
     if (before.host, before.serial) != (now.host, now.serial):
         return f"the run began on {before.host} (serial {before.serial}), this is {now.host} (serial {now.serial})"
-    if before.boot_id != now.boot_id:
-        return "the node was booted since the run began, and its counters began anew"
     if before.driver_version != now.driver_version:
         return f"the run began with driver {before.driver_version}, this is {now.driver_version}"
     for was, is_now in zip(before.gpus, now.gpus, strict=False):
-        if was.uuid != is_now.uuid:
-            return f"GPU {was.index} was {was.uuid} when the run began, and is {is_now.uuid}"
+        for one, other in ((was.uuid, is_now.uuid), (was.serial, is_now.serial)):
+            if one != other:
+                return f"GPU {was.index} was {one} when the run began, and is {other}"
     if len(before.gpus) != len(now.gpus):
         return f"the run began with {len(before.gpus)} GPUs, {len(now.gpus)} are found now"
     return ""

@@ -49,9 +49,8 @@ def _serve(pipe: Connection, board: PulseBoard) -> None:
     assert isinstance(message, Open)
     board.beat(None, "open")
     checks = load_checks(Path(message.checks_dir) if message.checks_dir else None)
-    node: Node = device.open_node(
-        message.spec, message.gpus, board.beat, message.start_s, message.known, message.without
-    )
+    spec, memory = message.spec, message.learned.memory
+    node: Node = device.open_node(spec, message.gpus, board.beat, message.start_s, message.learned)
     pipe.send_bytes(pack(_opened(node, message) if message.identify else Ready()))
     while True:
         message = unpack(pipe.recv_bytes())
@@ -63,7 +62,8 @@ def _serve(pipe: Connection, board: PulseBoard) -> None:
             pipe.send_bytes(pack(Block(series=rows)))
 
         result = perform(node, checks[message.step.check], message.step, message.seed, message.origin_s, send)
-        pipe.send_bytes(pack(Done(result=result, now_s=node.now())))
+        before, memory = memory, device.memory(spec, node)
+        pipe.send_bytes(pack(Done(result=result, now_s=node.now(), memory=b"" if memory == before else memory)))
 
 
 def _opened(node: Node, message: Open) -> Opened:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpuaccept.check import Visit
+from gpuaccept.check import KernelEvent, Visit
 from gpuaccept.data import Column, Failure
 from gpuaccept.device.open import DeviceSpec, open_node
 from gpuaccept.run.loading import load_checks
@@ -18,8 +18,22 @@ CHECKS = load_checks(None)
 class Seen:
     """The last samples of every metric and subject after some visits, and the failures of all."""
 
-    def __init__(self, check: str, *faults: str, device: str = "hgx-b200", visits: int = 1, **parameters: Any) -> None:
+    def __init__(
+        self,
+        check: str,
+        *faults: str,
+        device: str = "hgx-b200",
+        visits: int = 1,
+        events: tuple[KernelEvent, ...] = (),
+        heard: tuple[int, ...] = (),
+        **parameters: Any,
+    ) -> None:
+        """`events` are added to the kernel log; NVML told of XIDs `heard` on GPU 0."""
         node = open_node(DeviceSpec(device=f"mock:{device}", seed=3, faults=faults), None, lambda gpu, call: None)
+        if events or heard:
+            state = node.host()
+            node.host = lambda: state._replace(kernel_events=events)  # type: ignore[method-assign]
+            node.xids = lambda gpu: heard if gpu == 0 else ()  # type: ignore[method-assign]
         self.columns: list[Column] = []
         self.failures: list[Failure] = []
         one = CHECKS[check].check
@@ -67,31 +81,83 @@ def test_c2c_is_measured_where_there_is_a_grace_and_said_once_where_there_is_non
     }
 
 
+CLASSES = ("fatal", "lost", "link", "reset", "contained", "repair", "unclear")
+
+
 @pytest.mark.parametrize(
-    ("number", "metric"),
+    ("number", "kind", "shown"),
     [
-        (79, "xid_fatal_new"),
-        (94, "xid_contained_new"),
-        (63, "xid_repair_new"),
-        (31, "xid_unclear_new"),
-        (999, "xid_unclear_new"),
+        (48, "fatal", "48"),
+        (95, "fatal", "95"),
+        (79, "lost", "79"),
+        (74, "link", "74"),
+        (149, "link", "149 fatal link 8"),
+        (119, "reset", "119"),
+        (120, "reset", "120"),
+        (143, "reset", "143"),
+        (94, "contained", "94"),
+        (63, "repair", "63"),
+        (154, "repair", "154"),
+        (31, "unclear", "31"),
+        (43, "unclear", "43"),
+        (45, "unclear", "45"),
+        (92, "unclear", "92"),
+        (999, "unclear", "999"),
     ],
 )
-def test_an_xid_counts_in_one_class_of_its_gpu(number: int, metric: str, tmp_path: Any) -> None:
+def test_an_xid_counts_in_one_class_of_its_gpu(number: int, kind: str, shown: str, tmp_path: Any) -> None:
     path = tmp_path / "scenario.yaml"
     path.write_text(f"hardware: hgx-b200\nset: [{{target: gpu/5, parameter: gpu.xid, value: {number}, from: 5m}}]\n")
     seen = Seen("host", device=str(path), visits=2)
-    for name in ("xid_fatal_new", "xid_contained_new", "xid_repair_new", "xid_unclear_new"):
-        assert seen.of(name)["gpu/5"] == ("1" if name == metric else "0",)
-        assert odd(seen.of(name), ("0",)) <= {"gpu/5"}
-    assert seen.of("xids")["gpu/5"] == (str(number),)
+    for name in CLASSES:
+        counted = seen.of(f"xid_{name}_new")
+        assert counted["gpu/5"] == ("1" if name == kind else "0",)
+        assert odd(counted, ("0",)) <= {"gpu/5"}
+    assert seen.of("xids")["gpu/5"] == (shown,)
     assert seen.of("xid_elsewhere_new") == {"node": ("0",)}
 
 
 def test_the_xid_of_a_gpu_that_no_longer_answers_is_still_its_own() -> None:
     seen = Seen("host", "xid_79:gpu=6", visits=2)
-    assert seen.of("xid_fatal_new")["gpu/6"] == ("1",)
+    assert seen.of("xid_lost_new")["gpu/6"] == ("1",)
     assert seen.of("xid_elsewhere_new") == {"node": ("0",)}
+
+
+@pytest.mark.parametrize(
+    ("severity", "kind"), [("fatal", "link"), ("non-fatal", "unclear"), ("", "unclear")], ids=lambda word: word or "-"
+)
+def test_an_nvlink_that_goes_on_has_not_failed(severity: str, kind: str) -> None:
+    event = KernelEvent(9.0, "xid", 145, "0000:1b:00", "text", severity, link=3)
+    seen = Seen("host", events=(event,))
+    assert {name for name in CLASSES if odd(seen.of(f"xid_{name}_new"), ("0",))} == {kind}
+    assert seen.of("xids")["gpu/0"] == (f"145 {severity}".strip() + " link 3",)
+
+
+def test_what_nvml_told_of_an_nvlink_is_as_grave_as_the_log_says() -> None:
+    event = KernelEvent(9.0, "xid", 149, "0000:1b:00", "text", "fatal", link=3)
+    for events, kind in (((event,), "link"), ((), "unclear")):
+        seen = Seen("host", events=events, heard=(149,))
+        assert {name for name in CLASSES if odd(seen.of(f"xid_{name}_new"), ("0",))} == {kind}
+
+
+def test_fatal_errors_of_switches_are_told_from_others_with_switch_and_link() -> None:
+    events = (
+        KernelEvent(1.0, "sxid", 20009, "", "text", "non-fatal", "nvswitch1", 4),
+        KernelEvent(2.0, "sxid", 20009, "", "text", "non-fatal", "nvswitch1", 4),
+        KernelEvent(3.0, "sxid", 20034, "", "text", "fatal", "nvswitch0", 30),
+        KernelEvent(4.0, "sxid", 26006, "", "text", "", "nvswitch0"),
+    )
+    seen = Seen("host", events=events)
+    assert seen.of("sxid_nonfatal_new") == {"node": ("2",)}
+    assert seen.of("sxid_fatal_new") == {"node": ("2",)}  # what does not say how grave it is, may be
+    listed = "nvswitch1 link 4: 20009 non-fatal ×2, nvswitch0 link 30: 20034 fatal, nvswitch0: 26006"
+    assert seen.of("sxids") == {"node": (listed,)}
+
+
+def test_a_storm_of_events_does_not_fill_the_record() -> None:
+    events = tuple(KernelEvent(float(n), "sxid", n, "", "text", "fatal", "nvswitch0") for n in range(1, 1000))
+    (listed,) = Seen("host", events=events).of("sxids")["node"]
+    assert listed.split(", ") == [f"nvswitch0: {n} fatal" for n in range(980, 1000)]
 
 
 def test_what_is_plugged_in_is_counted_and_named() -> None:

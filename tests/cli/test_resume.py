@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_line import MOCK, SITE, SOAK_PROFILE, gpuaccept, start
+from msgspec.structs import replace
 
-from gpuaccept.run.journal import Again, Happened, fold, read
+from gpuaccept.run.journal import Again, AnyEntry, Begin, Booted, Happened, Journal, Measured, fold, read
+
+INDEPENDENT = Path(__file__).resolve().parents[2] / "scripts" / "verify_independent.py"
 
 NODE = ("run", "--profile", SITE, "--device", MOCK, "--plan", "node", "--output", "json", "--quiet")
 
@@ -51,6 +58,85 @@ def test_what_was_measured_is_kept_and_the_rest_is_measured(whole: Path, tail: b
     page = gpuaccept("verify", "--integrity-only", "--allow-simulated", out / "certificate.html")
     assert page.returncode == 0, page.stdout
     assert "went on: after step" in (out / "certificate.html").read_text()
+
+
+def rewrite(out: Path, change: Callable[[AnyEntry], AnyEntry]) -> None:
+    """The journal in `out` with each of its entries changed."""
+    entries = [change(entry) for entry in read(out / "journal.jsonl")]
+    (out / "journal.jsonl").unlink()
+    journal = Journal(out / "journal.jsonl")
+    for entry in entries:
+        journal.append(entry)
+    journal.close()
+
+
+def of_an_earlier_boot(entry: AnyEntry, counted: str = "0") -> AnyEntry:
+    """As if it were of the boot before, in which XIDs had been counted as often as this."""
+    if isinstance(entry, Begin):
+        return replace(entry, node=replace(entry.node, boot_id="the boot before"))
+    if isinstance(entry, Measured):
+        every = ((counted,),) * 8
+        return replace(
+            entry,
+            columns=tuple(
+                replace(one, samples=every) if one.metric == "host.xid_fatal_new" else one for one in entry.columns
+            ),
+        )
+    return entry
+
+
+def test_after_a_boot_counters_are_read_anew_and_what_was_measured_stays(whole: Path) -> None:
+    out = cut(whole, 8)
+    rewrite(out, lambda entry: of_an_earlier_boot(entry, "5"))  # those that began anew at 0 did not go backwards
+    before = [entry.step for entry in read(out / "journal.jsonl") if isinstance(entry, Measured)]
+    done = gpuaccept(*NODE, "--resume", out)
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["decision"]) == (0, "accepted"), done.stdout + done.stderr
+
+    evidence, _ = fold(read(out / "journal.jsonl"))
+    complete, _ = fold(read(whole))
+    assert evidence.node.boot_id == "the boot before"
+    (booted,) = evidence.boots
+    assert booted.boot_id == complete.node.boot_id
+    assert evidence.steps[: len(before)] == tuple(before)
+    again = evidence.steps[len(before) : -len(complete.steps) + len(before)]
+    assert {step.check for step in again} == {"ecc", "pcie", "host", "nvlink"}
+    assert [step.check for step in evidence.steps if step not in again] == [step.check for step in complete.steps]
+    starts = [step.started_s for step in evidence.steps]
+    assert starts == sorted(starts)
+    assert all(step.started_s >= booted.at_s for step in again) and before[-1].ended_s < booted.at_s
+    (note,) = [event.text for event in evidence.events if event.kind == "booted"]
+    assert "the boot before until here, then " + booted.boot_id in note
+    assert "the boot before" in (out / "certificate.html").read_text()
+
+    verified = gpuaccept("verify", "--integrity-only", "--allow-simulated", out / "certificate.html")
+    assert verified.returncode == 0, verified.stdout
+    second = subprocess.run([sys.executable, INDEPENDENT, out / "record.json"], capture_output=True, text=True)
+    assert "agree: every verdict and the decision" in second.stdout, second.stdout
+
+
+def test_a_run_goes_on_after_two_boots(whole: Path) -> None:
+    out = cut(whole, 8)
+    rewrite(out, of_an_earlier_boot)
+    assert gpuaccept(*NODE, "--resume", out).returncode == 0
+    now = fold(read(out / "journal.jsonl"))[0].boots[0].boot_id
+    lines = (out / "journal.jsonl").read_bytes().splitlines(keepends=True)[:13]
+    shutil.rmtree(out)
+    out.mkdir()
+    (out / "journal.jsonl").write_bytes(b"".join(lines))
+    second = {now: "the second boot"}
+    rewrite(
+        out,
+        lambda entry: (
+            replace(entry, boot=replace(entry.boot, boot_id=second[entry.boot.boot_id]))
+            if isinstance(entry, Booted)
+            else entry
+        ),
+    )
+    done = gpuaccept(*NODE, "--resume", out)
+    assert (done.returncode, json.loads(done.stdout)["decision"]) == (0, "accepted"), done.stdout + done.stderr
+    evidence, _ = fold(read(out / "journal.jsonl"))
+    assert [boot.boot_id for boot in evidence.boots] == ["the second boot", now]
 
 
 def test_a_killed_soak_is_measured_anew_and_its_samples_do_not_count_twice(tmp_path: Path) -> None:

@@ -48,7 +48,51 @@ def test_each_program_is_announced_before_it_runs(tmp_path: Path) -> None:
     bmc(tmp_path, "", SENSORS)
     said: list[str] = []
     inlet(tmp_path, said.append)
-    assert said == ["ipmitool dcmi get_temp_reading", "ipmitool sdr type Temperature"]
+    assert said == ["wait for the BMC", "ipmitool dcmi get_temp_reading", "ipmitool sdr type Temperature"]
+
+
+def counting(root: Path) -> Path:
+    """A BMC that takes its time, and the file in which it notes who asks."""
+    asked = root / "asked"
+    bmc(root).write_text(f"#!/bin/sh\necho once >> {asked}\nsleep 0.3\ncat <<'END'\n{DCMI_INLET}\nEND\n")
+    return asked
+
+
+def test_of_eight_workers_one_asks_and_all_are_told(tmp_path: Path) -> None:
+    asked = counting(tmp_path)
+    workers = []
+    for _ in range(8):
+        pid = os.fork()
+        if not pid:
+            os._exit(0 if inlet(tmp_path) == 24.0 else 1)
+        workers.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in workers] == [0] * 8
+    assert asked.read_text() == "once\n"
+
+
+def test_an_answer_is_of_its_moment_and_of_its_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one").mkdir()
+    asked = counting(tmp_path / "one")
+    bmc(tmp_path / "two", DCMI_INLET.replace("+24", "+31"))
+    assert [inlet(tmp_path / name) for name in ("one", "two", "one", "one")] == [24.0, 31.0, 24.0, 24.0]
+    assert asked.read_text() == "once\n" * 2
+    monkeypatch.setattr(module, "FRESH_S", 0.0)
+    assert inlet(tmp_path / "one") == 24.0
+    assert asked.read_text() == "once\n" * 3
+
+
+def test_a_worker_that_is_killed_while_it_asks_holds_nobody_up(tmp_path: Path) -> None:
+    counting(tmp_path)
+    pid = os.fork()
+    if not pid:
+        inlet(tmp_path)
+        os._exit(0)
+    time.sleep(0.1)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    began = time.monotonic()
+    assert inlet(tmp_path) == 24.0
+    assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,9 @@ EXPECTED: dict[str, list[tuple[str, int, str]]] = {
         *(("xid", 149, "0008:01:00"), ("xid", 154, "0018:01:00"), ("xid", 154, "0008:01:00")),
     ],
     "nhc_wrapped_xid119.log": [("xid", 119, "0002:00:00")],
-    "nvlink5_xid144_150_catalogue.log": [("xid", number, "0000:04:00") for number in range(144, 151)],
+    "nvlink5_xid144_150_catalogue.log": [
+        ("xid", number, "0000:04:00") for number in (144, 144, 145, 145, 146, 146, 147, 148, 149, 149, 150)
+    ],
     "nvswitch_soe_halt.log": [("sxid", number, "0004:00:00.0") for number in (26006, 26007, 26008)],
     "pci_bandwidth_limited_by_gen4_switch.log": [],
     "rminit_osinitnvmapping_cmp40hx.log": [],
@@ -60,6 +62,34 @@ def test_every_capture_is_read_and_says_where_it_is_from() -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_real_log(name: str) -> None:
     assert [(event.kind, event.number, event.pci_address) for event in events(name)] == EXPECTED[name]
+
+
+def test_fatal_is_told_from_non_fatal_with_switch_and_link() -> None:
+    found = {(e.switch, e.number, e.severity, e.link) for e in events("sxid_selection.log")}
+    assert found == {
+        ("nvswitch0", 24007, "fatal", 28),
+        ("nvswitch0", 20034, "fatal", 30),
+        ("nvswitch0", 12033, "fatal", -1),  # "Severity 1" is how its registers begin: the line before is lost
+        ("nvswitch3", 28006, "non-fatal", 46),
+        ("nvswitch0", 20009, "non-fatal", 4),
+        ("nvswitch3", 12028, "non-fatal", 32),
+        ("nvswitch1", 22013, "non-fatal", 57),
+    }
+    assert {event.severity for event in events("nvswitch_soe_halt.log")} == {""}
+    nvlink = {(e.number, e.severity, e.link) for e in events("nvlink5_xid145_149_units.log")}
+    assert {(145, "non-fatal", 13), (149, "fatal", -1), (149, "fatal", 8), (149, "non-fatal", 3)} <= nvlink
+    assert not [one for one in nvlink if not one[1]]
+
+
+def test_a_fatal_error_after_a_non_fatal_one_is_an_event_of_its_own() -> None:
+    line = "4,{},{},-;nvidia-nvswitch0: SXid (PCI:0000:05:00.0): 20034, {}, Link 30 LTSSM Fault Up"
+    lines = [line.format(n, 5_000_000 + n, word) for n, word in enumerate(("Non-fatal", "Fatal", "Fatal"))]
+    assert [event.severity for event in events_of(lines)] == ["non-fatal", "fatal"]
+
+
+def test_a_program_does_not_choose_how_grave_its_xid_is() -> None:
+    (event,) = events_of(["NVRM: Xid (PCI:0000:1b:00): 31, pid=7, name=Fatal, Link 3, Ch 00000001"])
+    assert event.severity == ""
 
 
 def test_registers_of_a_switch_belong_to_the_event_that_was_told_before() -> None:

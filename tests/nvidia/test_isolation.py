@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stub_driver.machine import StubMachine
+from stub_driver.machine import StubMachine, make_machine
+
+from gpuaccept.run.journal import fold, read
 
 needs_gcc = pytest.mark.needs("gcc")
 
@@ -121,6 +123,93 @@ def test_a_gpu_that_hangs_while_the_node_is_identified_costs_itself_alone(machin
     failures = [f for step in found["steps"] for f in step.get("failures", ()) if f["subject"] == "gpu/3"]
     assert failures and all("left out since" in failure["reason"] for failure in failures)
     assert "GPU 3" in (machine.root / "out" / "certificate.html").read_text()
+
+
+@needs_gcc
+def test_a_worker_that_was_replaced_still_knows_the_kernel_log_that_the_ring_has_lost(machine: StubMachine) -> None:
+    log = machine.root / "dev/kmsg"
+    log.write_text("4,10,5000000,-;NVRM: Xid (PCI:0000:43:00): 48, text\n4,11,6000000,-;a line\n")
+    command = arguments(machine)
+    profile = machine.root / "site.yaml"
+    head, steps = PROFILE.split("        steps:\n")
+    assert steps
+    profile.write_text(head + "        steps: [{check: host}, {check: inventory}, {check: host}]\n")
+    child = subprocess.Popen(
+        [sys.executable, *command], env=machine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    until = time.monotonic() + 30
+    machine.set("gpu3.fault.nvmlDeviceGetPersistenceMode=hang")
+    while '"check":"host"' not in text_of(machine.root / "out/journal.jsonl").partition("\n")[2]:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    log.write_text("4,12,7000000,-;NVRM: Xid (PCI:0000:43:00): 13, text\n")
+    child.communicate(timeout=60)
+    found, _ = fold(read(machine.root / "out/journal.jsonl"))
+
+    assert ("hang", "gpu/3") in [(event.kind, event.subject) for event in found.events]
+    readings = [dict(zip(c.subjects, c.samples, strict=True)) for c in found.columns if c.metric == "host.xids"]
+    assert [reading["gpu/1"] for reading in readings] == [("48",), ("48, 13",)]
+
+
+IMPATIENT = """
+import gpuaccept.run.identify as identify
+identify.OPEN_LIMIT_S = 3.0
+from gpuaccept.device import open as device
+real = device.traits
+device.traits = lambda spec: real(spec)._replace(silence_s=1.5)
+import sys
+sys.argv[0] = "gpuaccept"
+from gpuaccept.cli.main import main
+main()
+"""
+
+
+@needs_gcc
+def test_any_number_of_gpus_may_hang_while_the_node_is_identified(machine: StubMachine) -> None:
+    hanging = (1, 3, 4, 6)
+    machine.set(*(f"gpu{gpu}.fault.nvmlDeviceGetUUID=hang" for gpu in hanging))
+    done = machine.run("-c", IMPATIENT, *arguments(machine)[2:], "--only", "inventory", "--only", "ecc", timeout=90.0)
+    assert done.returncode in (3, 5), done.stdout + done.stderr
+    found = evidence(machine)
+
+    assert [gpu["index"] for gpu in found["node"]["gpus"]] == [0, 2, 5, 7]
+    assert [(event["kind"], event["subject"]) for event in found["events"]] == [
+        ("hang", f"gpu/{gpu}") for gpu in hanging
+    ]
+    assert measured(found, "inventory.serial") == [{"gpu/0", "gpu/2", "gpu/5", "gpu/7"}] * 2
+
+
+@needs_gcc
+def test_a_node_on_which_every_gpu_hangs_is_not_measured_and_says_so(tmp_path: Path) -> None:
+    machine = make_machine(tmp_path, gpus=2)
+    machine.set("gpus=2", *(f"gpu{gpu}.fault.nvmlDeviceGetUUID=hang" for gpu in range(2)))
+    done = machine.run("-c", IMPATIENT, *arguments(machine)[2:], timeout=90.0)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "every GPU of this node hangs" in done.stderr
+
+
+@needs_gcc
+def test_where_cuda_hangs_the_rest_is_measured_and_nothing_of_cuda_is_blamed_on_a_gpu(machine: StubMachine) -> None:
+    machine.set("fault.cuInit=hang")
+    began = time.monotonic()
+    done = machine.run("-c", IMPATIENT, *arguments(machine)[2:], timeout=90.0)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert time.monotonic() - began < 45
+    found = evidence(machine)
+
+    (hang,) = found["events"]
+    assert (hang["kind"], hang.get("subject", "node")) == ("hang", "node")
+    assert "no progress in cuInit for 3 s" in hang["text"]
+    assert measured(found, "inventory.serial") == [{"gpu/0..7"}] * 2
+    assert measured(found, "nvlink.state") and not measured(found, "inventory.gpu_count_cuda")
+    assert not measured(found, "memory_bandwidth.copy_sm_cold")
+    envelope = json.loads((machine.root / "out" / "record.json").read_bytes())
+    judgement = json.loads(base64.b64decode(envelope["payload"]))["predicate"]["judgement"]
+    assert judgement["decision"] == "not decided"
+    assert {finding["result"] for finding in judgement["findings"]} == {"error"}
+    assert "an unknown number by CUDA" in (machine.root / "out" / "certificate.html").read_text()
+    first = judgement["findings"][0]
+    assert (first["cause"], first["action"]) == ("unknown", "reboot and re-run"), first
 
 
 @needs_gcc

@@ -64,6 +64,7 @@ def test_settings_are_words_and_numbers(machine: StubMachine) -> None:
         "sm_clock_max_mhz": 1965,
         "memory_clock_max_mhz": 3996,
         "recovery_action": "none",
+        "inforom": "valid",
     }
     assert (other["ecc_mode"], other["ecc_mode_pending"], other["mig_mode"]) == ("disabled", "enabled", "enabled")
     assert (other["recovery_action"], other["compute_mode"]) == ("drain and reset", "exclusive process")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import select
 import subprocess
 import sys
@@ -42,6 +43,27 @@ def test_every_reason_leaves_the_value_out_and_says_why(machine: StubMachine, co
     assert ecc["row_remapping_failure"] == 0
     assert settings["power_limit_enforced_mw"] == ["nvmlDeviceGetEnforcedPowerLimit", code, why]
     assert settings["recovery_action"] == ["nvmlDeviceGetFieldValues 230", code, why]
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ((), "valid"),
+        (("gpu0.inforom_corrupt=1",), "corrupt"),
+        (("fault.nvmlDeviceValidateInforom=3",), "readable"),
+        (("fault.nvmlDeviceValidateInforom=4", "gpu0.inforom_corrupt=1"), "corrupt"),
+        (
+            ("fault.nvmlDeviceValidateInforom=13", "fault.nvmlDeviceGetInforomImageVersion=3"),
+            ["nvmlDeviceGetInforomImageVersion", 3, "not supported by this GPU"],
+        ),
+    ],
+    ids=("valid", "corrupt", "readable", "corrupt and unchecked", "unknown"),
+)
+def test_a_corrupt_inforom_is_told_from_one_that_can_not_be_asked(
+    machine: StubMachine, said: tuple[str, ...], state: Any
+) -> None:
+    machine.set(*said)
+    assert machine.ask("node.settings(0).inforom") == [state]
 
 
 def test_an_error_on_the_third_call_is_an_error_of_the_third_gpu(machine: StubMachine) -> None:
@@ -210,6 +232,36 @@ def test_xids_are_those_since_the_device_was_opened(machine: StubMachine) -> Non
         "node.xids(1)", then("gpu1.xid=13,48,94"), "node.xids(1)", "node.xids(1)", "node.xids(2)"
     )
     assert (before, after, again, other) == ([], [48, 94], [48, 94], [])
+
+
+_REPLACED = """
+import json, os, sys
+from gpuaccept.device.learned import Learned
+from gpuaccept.device.nvidia import memory, open_nvidia
+before = open_nvidia(None, lambda gpu, call: None)
+def said(node): return [node.xids(1), [event.number for event in node.host().kernel_events]]
+first = said(before)
+exec(sys.argv[1])
+second = said(before)
+learned = Learned(memory=memory(before))
+before.close()
+exec(sys.argv[2])
+after = [said(open_nvidia(None, lambda gpu, call: None, one)) for one in (learned, Learned())]
+print(json.dumps([first, second, *after]))
+"""
+
+
+def test_a_worker_that_takes_anothers_place_knows_what_that_one_was_told(machine: StubMachine) -> None:
+    log = f"open({str(machine.root / 'dev/kmsg')!r}, 'w').write"
+    first = "4,10,5000000,-;NVRM: Xid (PCI:0000:43:00): 48, text\n4,11,6000000,-;a line\n"
+    later = "4,12,7000000,-;NVRM: Xid (PCI:0000:43:00): 13, text\n"
+    machine.set()
+    done = machine.run("-c", _REPLACED, f"{then('gpu1.xid=13')}; {log}({first!r})", f"{log}({later!r})")
+    assert done.returncode == 0, done.stderr
+    nothing, told, replaced, forgetful = json.loads(done.stdout)
+    assert (nothing, told) == ([[], []], [[13], [48]])
+    assert replaced == [[13], [48, 13]]  # the ring has overwritten 48 since, and NVML tells an XID once
+    assert forgetful == [[], [13]]
 
 
 def test_xids_of_a_gpu_that_is_lost_stay_heard(machine: StubMachine) -> None:

@@ -26,6 +26,7 @@ inventory.uuid gpu read -
 inventory.board_part_number gpu read -
 inventory.vbios gpu read -
 inventory.inforom_image gpu read -
+inventory.inforom gpu read -
 inventory.module_id gpu counted -
 inventory.memory_total gpu read MiB
 inventory.sm_count gpu counted SMs

@@ -50,13 +50,17 @@ def swapped(node: NodeFacts) -> tuple[object, ...]:
     )
 
 
-def test_another_node_another_boot_and_another_gpu_are_refused(begin: Begin) -> None:
+def test_the_same_node_goes_on_after_a_boot(begin: Begin) -> None:
+    check_same(begin, with_node(begin, boot_id="new"))
+
+
+def test_another_node_and_another_gpu_are_refused(begin: Begin) -> None:
     for changes, why in (
         ({"serial": "CH-1"}, "this is .*serial CH-1"),
         ({"host": "other"}, "this is other"),
-        ({"boot_id": "new"}, "was booted since the run began"),
         ({"driver_version": "999.1"}, "this is 999.1"),
         ({"gpus": swapped(begin.node)}, "GPU 0 was .* when the run began, and is"),
+        ({"gpus": (msgspec.structs.replace(begin.node.gpus[0], serial="1"), *begin.node.gpus[1:])}, "GPU 0 .* is 1"),
         ({"gpus": begin.node.gpus[:7]}, "began with 8 GPUs, 7 are found now"),
     ):
         with pytest.raises(UsageError, match=why):

@@ -9,6 +9,7 @@
  *   gpu1.pids=4242,4243             compute processes
  *   pcie.gen_idle=1                 the generation of a link that nothing was copied over for a second
  *   persistence=0                   volatile counters restart when the last client has left
+ *   gpu1.inforom_corrupt=1          what stands in the InfoROM can't be read, and its checksums are wrong
  *   platform=1                      platform information, as a rack has it */
 #include "stub.h"
 #include <nvml.h>
@@ -97,14 +98,17 @@ API nvmlDeviceGetPciInfo_v3(nvmlDevice_t d, nvmlPciInfo_t *p) {
 API nvmlDeviceGetSerial(nvmlDevice_t d, char *s, unsigned n) {
     char fallback[32];
     ENTER_GPU(d);
+    if (num(GPU(d), "inforom_corrupt", 0)) return NVML_ERROR_CORRUPTED_INFOROM;
     snprintf(fallback, sizeof fallback, "165000000000%d", GPU(d));
     text(s, n, GPU(d), "serial", fallback);
     return NVML_SUCCESS;
 }
 STRING(nvmlDeviceGetName, "name")
-STRING(nvmlDeviceGetBoardPartNumber, "board_part")
+#define IN_INFOROM(device) do { if (num(GPU(device), "inforom_corrupt", 0)) return NVML_ERROR_CORRUPTED_INFOROM; } while (0)
+API nvmlDeviceGetBoardPartNumber(nvmlDevice_t d, char *s, unsigned n) { ENTER_GPU(d); IN_INFOROM(d); words(s, n, GPU(d), "board_part"); return NVML_SUCCESS; }
+API nvmlDeviceGetInforomImageVersion(nvmlDevice_t d, char *s, unsigned n) { ENTER_GPU(d); IN_INFOROM(d); words(s, n, GPU(d), "inforom"); return NVML_SUCCESS; }
+API nvmlDeviceValidateInforom(nvmlDevice_t d) { ENTER_GPU(d); IN_INFOROM(d); return NVML_SUCCESS; }
 STRING(nvmlDeviceGetVbiosVersion, "vbios")
-STRING(nvmlDeviceGetInforomImageVersion, "inforom")
 API nvmlDeviceGetModuleId(nvmlDevice_t d, unsigned *m) {
     static const unsigned sockets[] = {2, 4, 3, 1, 6, 8, 7, 5};  /* the socket does not follow PCI order */
     ENTER_GPU(d);

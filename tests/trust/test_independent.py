@@ -14,10 +14,12 @@ import pytest
 import trust_samples as samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from gpuaccept.certificate import html
 from gpuaccept.columns import pack
 from gpuaccept.data import (
+    Boot,
     CheckFacts,
     Cohort,
     Column,
@@ -125,6 +127,7 @@ requirements = st.one_of(
     ),
 )
 matrices = st.sampled_from([{"matrix": ("- a b", "a - a", "b a -")}, {"matrix": ("- a", "b -")}, {"matrix": ()}])
+BOOTS: list[tuple[float, ...]] = [(), (), (), (102.0,), (200.0,), (101.0, 150.0)]
 ALL_SUBJECTS = [*SUBJECTS["node"], *SUBJECTS["gpu"], *SUBJECTS["link"][:3], *SUBJECTS["pair"][:3]]
 
 
@@ -251,6 +254,7 @@ def evidences(draw: st.DrawFn) -> Evidence:
         columns=tuple(columns),
         series=(),
         series_sha256="",
+        boots=tuple(Boot(at_s=at, boot_id="another") for at in draw(st.sampled_from(BOOTS))) or UNSET,
     )
 
 

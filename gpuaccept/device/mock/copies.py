@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from math import acos, cos, inf, sqrt
-from typing import NamedTuple
 
 from gpuaccept.check import Engine, HostDirection, SweepKernel, pair_subject
 from gpuaccept.device.mock import noise, pcie, registers, surroundings
@@ -130,13 +129,6 @@ def _shared(seed: int, quantity: str, place: int = 0) -> float:
     return normal(key(seed, quantity, place))
 
 
-class Together(NamedTuple):
-    """Copies of several pairs at the same time: their paths, and the places of both ends of each."""
-
-    paths: tuple[Path, ...]
-    ends: tuple[tuple[int, int], ...]
-
-
 def timer(machine: Machine, place: int) -> float:
     """What the timer of a GPU, which runs a little fast or slow, makes of every rate that it times."""
     return 1.0 + machine.model.noise.timer / 100.0 * _shared(machine.seed, "timer", place)
@@ -160,7 +152,6 @@ class Paths:
         self._machine = machine
         self._by_place: dict[tuple[int, str], Path] = {}
         self._by_pair: dict[tuple[str, int, int], Path] = {}
-        self._together: dict[tuple[str, tuple[tuple[int, int], ...]], Together] = {}
         self._heat: dict[int, tuple[float, float]] = {}
 
     def sweep(self, place: int, kernel: SweepKernel) -> float:
@@ -184,16 +175,9 @@ class Paths:
             for end in ends
         )
 
-    def together(self, code: str, pairs: tuple[tuple[int, int], ...]) -> Together:
-        """The paths of an operation (`read_ce`, `bidirectional_write_sm`, …) of pairs of GPUs."""
-        found = self._together.get((code, pairs))
-        if found is None:
-            places = self._machine.places
-            found = self._together[code, pairs] = Together(
-                tuple([self._by_pair.get((code, *pair)) or self._new_pair(code, *pair) for pair in pairs]),
-                tuple([(places[gpu], places[peer]) for gpu, peer in pairs]),
-            )
-        return found
+    def pair(self, code: str, gpu: int, peer: int) -> Path:
+        """The path of an operation (`read_ce`, `bidirectional_write_sm`, …) of a pair of GPUs."""
+        return self._by_pair.get((code, gpu, peer)) or self._new_pair(code, gpu, peer)
 
     def _now(self, path: Path) -> float:
         machine = self._machine

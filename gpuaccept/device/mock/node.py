@@ -356,7 +356,7 @@ class MockNode(Machine):
             for body in self.bodies:
                 if body.loaded:
                     body.finish(self.time_s)
-            self.closed = True
+            self.closed, self._bank = True, None
 
 
 def _moving(rate: float, gpu: int) -> float:

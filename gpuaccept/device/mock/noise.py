@@ -100,12 +100,17 @@ def uniforms(keys: Any, ticks: Any) -> NDArray[np.float64]:
     """Uniform numbers for arrays of keys and ticks (broadcast against each other), as `uniform` gives them."""
     import numpy as np
 
-    with np.errstate(over="ignore"):
-        z = np.asarray(keys, np.uint64) + np.asarray(ticks, np.uint64) * np.uint64(GOLDEN)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(MIX_1)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(MIX_2)
-        z = z ^ (z >> np.uint64(31))
-    out: NDArray[np.float64] = ((z >> np.uint64(11)).astype(np.float64) + 0.5) * _UNIT
+    # in place: of a few hundred numbers, an operation costs its call and its memory
+    z = np.asarray(np.asarray(ticks, np.uint64) * GOLDEN + np.asarray(keys, np.uint64))
+    z ^= z >> 30
+    z *= MIX_1
+    z ^= z >> 27
+    z *= MIX_2
+    z ^= z >> 31
+    z >>= 11
+    out = z.astype(np.float64)
+    out += 0.5
+    out *= _UNIT
     return out
 
 

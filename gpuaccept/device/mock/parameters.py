@@ -111,7 +111,10 @@ PARAMETERS: dict[str, Parameter] = {
     "host.dimms": Parameter("node", "number", "memory modules that are found", True),
     "host.power_supplies": Parameter("node", "number", "power supplies that are found", True),
     "host.telemetry_readers": Parameter("node", "number", "other programs that read the GPUs"),
-    "host.sxid": Parameter("node", "number", "number of an SXid that the driver logs for the first switch at `from`"),
+    "host.sxid": Parameter("node", "number", "number of a fatal SXid of link 30 of the first switch, logged at `from`"),
+    "host.sxid_nonfatal": Parameter(
+        "node", "number", "number of a non-fatal SXid of link 30 of the first switch, logged at `from`"
+    ),
     "port.state": Parameter("port", "text", "state of the network port, for example active or down"),
     "port.rate_gbps": Parameter("port", "number", "rate of the network port, Gb/s"),
     "port.symbol_errors_per_hour": Parameter("port", "number", "rate of symbol errors of the network port"),

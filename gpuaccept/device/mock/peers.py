@@ -18,9 +18,12 @@ STANDSTILL_GB_PER_S = 1e-3
 Pair = tuple[int, int]
 
 
-class _Meeting(NamedTuple):
-    """What pairs that copy at the same time have in common."""
+class Crossing(NamedTuple):
+    """Pairs that copy at the same time, by one operation."""
 
+    paths: tuple[Path, ...]
+    ends: tuple[Pair, ...]
+    """The places of each pair."""
     crowd: int
     """How many copies the busiest GPU takes part in on the same side: they share its links."""
     meshed: bool
@@ -34,7 +37,7 @@ class Peers:
 
     def __init__(self, machine: Machine, paths: Paths, traffic: Traffic) -> None:
         self._machine, self._paths, self._traffic = machine, paths, traffic
-        self._meetings: dict[tuple[Pair, ...], _Meeting] = {}
+        self._crossings: dict[tuple[str, tuple[Pair, ...]], Crossing] = {}
 
     def copies(
         self,
@@ -51,55 +54,71 @@ class Peers:
         machine = self._machine
         machine.pulse(pairs[0][0], "peer_copies")
         machine.refresh()
-        now, generation, deviating = machine.time_s, machine.generation, bool(machine.world.names)
-        meeting = self._meetings.get(pairs) or self._meet(pairs)
-        failures: dict[Pair, Unavailable] = {}
-        if deviating or machine.closed or not meeting.reachable:
-            found = ((pair, self._failure(*pair, operation, buffer_bytes, passes)) for pair in pairs)
-            failures = {pair: failure for pair, failure in found if failure is not None}
-        going = tuple([pair for pair in pairs if pair not in failures]) if failures else pairs
-        together = self._paths.together(f"{'bidirectional_' if bidirectional else ''}{operation}_{engine}", going)
-        rates = Path.rates(together.paths, now, generation)
+        code = f"bidirectional_{operation}_{engine}" if bidirectional else f"{operation}_{engine}"
+        crossing = self._crossings.get((code, pairs)) or self._meet(code, pairs)
         moved = buffer_bytes * passes * (2 if bidirectional else 1)
-        load, ends = moved * meeting.crowd, together.ends
-        out: list[Transfer | Unavailable]
-        slowest = min(rates, default=0.0)
-        if deviating or slowest < STANDSTILL_GB_PER_S:
-            out = [self._span(pair, rate, meeting, moved) for pair, rate in zip(going, rates, strict=True)]
-            ends = tuple([end for end, span in zip(ends, out, strict=True) if isinstance(span, Transfer)])
-            longest = max([span.elapsed_ns for span in out if isinstance(span, Transfer)], default=0)
-        else:
-            out = [made(Transfer, (int(load / rate) or 1, moved, moved, 0)) for rate in rates]
-            longest = int(load / slowest) or 1
-        self._traffic.add(ends, operation, bidirectional, moved, now, machine.holds)
-        machine.pass_time(CALL_S + longest * 1e-9)
-        if not failures:
-            return tuple(out)
-        rest = iter(out)
-        return tuple([failures.get(pair) or next(rest) for pair in pairs])
+        if machine.world.names or machine.closed or not crossing.reachable:
+            return self._deviating(pairs, crossing, code, operation, buffer_bytes, passes, moved)
+        rates = Path.rates(crossing.paths, machine.time_s, machine.generation)
+        load, slowest = moved * crossing.crowd, min(rates)
+        if slowest < STANDSTILL_GB_PER_S:
+            return self._deviating(pairs, crossing, code, operation, buffer_bytes, passes, moved)
+        self._traffic.add(crossing.ends, code, moved, machine.time_s, machine.holds)
+        machine.pass_time(CALL_S + (int(load / slowest) or 1) * 1e-9)
+        return tuple([made(Transfer, (int(load / rate) or 1, moved, moved, 0)) for rate in rates])
 
-    def _span(self, pair: Pair, rate: float, meeting: _Meeting, moved: int) -> Transfer | Unavailable:
+    def _deviating(
+        self,
+        pairs: tuple[Pair, ...],
+        crossing: Crossing,
+        code: str,
+        operation: CopyOperation,
+        buffer_bytes: int,
+        passes: int,
+        moved: int,
+    ) -> tuple[Transfer | Unavailable, ...]:
+        """As `copies`, where any of it may differ from the model."""
+        machine = self._machine
+        failures = [self._failure(*pair, operation, buffer_bytes, passes) for pair in pairs]
+        going = [pair for pair, failure in zip(pairs, failures, strict=True) if failure is None]
+        paths = [self._paths.pair(code, *pair) for pair in going]
+        rates = Path.rates(paths, machine.time_s, machine.generation)
+        spans = [self._span(pair, rate, crossing, moved) for pair, rate in zip(going, rates, strict=True)]
+        ended = [(pair, one.elapsed_ns) for pair, one in zip(going, spans, strict=True) if isinstance(one, Transfer)]
+        ends = tuple([self._ends(pair) for pair, _ in ended])
+        self._traffic.add(ends, code, moved, machine.time_s, machine.holds)
+        machine.pass_time(CALL_S + max([elapsed_ns for _, elapsed_ns in ended], default=0) * 1e-9)
+        rest = iter(spans)
+        return tuple([failure or next(rest) for failure in failures])
+
+    def _span(self, pair: Pair, rate: float, crossing: Crossing, moved: int) -> Transfer | Unavailable:
         """One of the copies, with what deviates from the model."""
         machine = self._machine
         if rate < STANDSTILL_GB_PER_S:
             return Unavailable("cuEventSynchronize", 702, "CUDA_ERROR_LAUNCH_TIMEOUT")
-        if meeting.meshed and "link.crowded" in machine.world.names:
+        if crossing.meshed and "link.crowded" in machine.world.names:
             rate *= self._paths.crowded(*pair)
         wrong = machine.world.value("pair.wrong_words", self._subject(pair), 0.0, machine.time_s, machine.holds)
-        return Transfer(int(moved * meeting.crowd / rate) or 1, moved, moved, int(wrong))
+        return Transfer(int(moved * crossing.crowd / rate) or 1, moved, moved, int(wrong))
 
     def _subject(self, pair: Pair) -> str:
-        places = self._machine.places
-        return pair_subject(places[pair[0]], places[pair[1]])
+        return pair_subject(*self._ends(pair))
 
-    def _meet(self, pairs: tuple[Pair, ...]) -> _Meeting:
+    def _ends(self, pair: Pair) -> Pair:
+        places = self._machine.places
+        return places[pair[0]], places[pair[1]]
+
+    def _meet(self, code: str, pairs: tuple[Pair, ...]) -> Crossing:
         machine, crowd = self._machine, 1
         if len({gpu for pair in pairs for gpu in pair}) < 2 * len(pairs):
             crowd = max(max(Counter(pair[side] for pair in pairs).values()) for side in (0, 1))
         meshed = crowd > 1 and {gpu for gpu, _ in pairs} == {peer for _, peer in pairs}
         own = all(gpu in machine.gpus and peer in machine.gpus and gpu != peer for gpu, peer in pairs)
-        meeting = self._meetings[pairs] = _Meeting(crowd, meshed, own and machine.model.nvlink.p2p == "ok")
-        return meeting
+        reachable = own and machine.model.nvlink.p2p == "ok"
+        paths = tuple([self._paths.pair(code, *pair) for pair in pairs]) if reachable else ()
+        ends = tuple(map(self._ends, pairs)) if reachable else ()
+        found = self._crossings[code, pairs] = Crossing(paths, ends, crowd, meshed, reachable)
+        return found
 
     def _failure(
         self, gpu: int, peer: int, operation: CopyOperation, buffer_bytes: int, passes: int

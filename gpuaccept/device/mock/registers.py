@@ -44,6 +44,7 @@ def settings(world: World, place: int, t: float, holds: Holds) -> Settings:
         sm_clock_max_mhz=round(number("clock.sm_max_mhz", model.clock.sm_max_mhz)),
         memory_clock_max_mhz=round(number("clock.memory_mhz", model.clock.memory_mhz)),
         recovery_action=text("recovery.action", "none"),
+        inforom="corrupt" if world.value("gpu.inforom_corrupt", subject, False, t, holds) else "valid",
     )
 
 

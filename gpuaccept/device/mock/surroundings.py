@@ -15,6 +15,8 @@ ASK_INLET = "ipmitool dcmi get_temp_reading"
 """The call that a BMC's inlet sensor is read by."""
 MOST = 1000
 """Things of one kind that are listed at most: no scenario fills the memory."""
+NVLINK_XIDS = range(144, 151)
+"""XIDs of NVLink 5: the simulated ones are fatal, of one link."""
 OTHER_PROCESS_BYTES = 4 << 30
 """Memory that each process of others holds [judgement]."""
 
@@ -95,13 +97,14 @@ def _kernel_events(world: World, t: float) -> Iterator[KernelEvent]:
         for place in range(world.model.gpus):
             address = pci_bus_id(world.model, place)[4:].rsplit(".", 1)[0].lower()
             for at, number in _logged(world, "gpu.xid", gpu_subject(place), t):
-                yield KernelEvent(
-                    uptime + at, "xid", number, address, f"NVRM: Xid (PCI:{address}): {number}, simulated"
-                )
-    for at, number in _logged(world, "host.sxid", "node", t):
-        address = switch_pci_id(world.model, 0)[4:].rsplit(".", 1)[0].lower()
-        text = f"nvidia-nvswitch0: SXid (PCI:{address}): {number}, simulated"
-        yield KernelEvent(uptime + at, "sxid", number, address, text)
+                text = f"NVRM: Xid (PCI:{address}): {number}, simulated"
+                severity, link = ("fatal", 8) if number in NVLINK_XIDS else ("", -1)
+                yield KernelEvent(uptime + at, "xid", number, address, text, severity, link=link)
+    for parameter, severity in (("host.sxid", "fatal"), ("host.sxid_nonfatal", "non-fatal")):
+        for at, number in _logged(world, parameter, "node", t):
+            address = switch_pci_id(world.model, 0)[4:].lower()
+            text = f"nvidia-nvswitch0: SXid (PCI:{address}): {number}, {severity.capitalize()}, Link 30 simulated"
+            yield KernelEvent(uptime + at, "sxid", number, address, text, severity, "nvswitch0", 30)
 
 
 def _port(world: World, port: int, t: float, holds: Holds) -> Port:

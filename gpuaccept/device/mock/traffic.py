@@ -5,7 +5,7 @@ They count what this process copied on top of what was carried before it, so a d
 
 from __future__ import annotations
 
-from gpuaccept.check import CopyOperation, LinkTraffic, link_subject, pair_subject
+from gpuaccept.check import LinkTraffic, link_subject, pair_subject
 from gpuaccept.device.mock.machine import made
 from gpuaccept.device.mock.world import Holds, World
 
@@ -23,31 +23,25 @@ class Traffic:
         self._sent = [0] * world.model.gpus
         self._received = [0] * world.model.gpus
         self._bypassed = "pair.over_pcie" in world.names
-        self._waiting: dict[tuple[tuple[tuple[int, int], ...], CopyOperation, bool], int] = {}
-        """(places of pairs, operation, both ways) -> bytes of each pair one way, which were not counted yet."""
+        self._waiting: dict[tuple[str, tuple[tuple[int, int], ...]], int] = {}
+        """(operation, places of pairs) -> bytes of each pair, which were not counted yet."""
 
-    def add(
-        self,
-        ends: tuple[tuple[int, int], ...],
-        operation: CopyOperation,
-        both: bool,
-        moved: int,
-        t: float,
-        holds: Holds,
-    ) -> None:
-        """Count copies of pairs, but for those that took another way; each moved `moved` bytes, of both directions."""
+    def add(self, ends: tuple[tuple[int, int], ...], code: str, moved: int, t: float, holds: Holds) -> None:
+        """Count copies of pairs by an operation (`read_ce`, `bidirectional_write_sm`, …), but for those that took
+        another way; each moved `moved` bytes, of both directions."""
         if self._bypassed:
             ends = tuple(
                 [end for end in ends if not self._world.value("pair.over_pcie", pair_subject(*end), False, t, holds)]
             )
-        what = (ends, operation, both)
-        self._waiting[what] = self._waiting.get(what, 0) + (moved // 2 if both else moved)
+        self._waiting[code, ends] = self._waiting.get((code, ends), 0) + moved
 
     def _count(self) -> None:
-        for (ends, operation, both), one_way in self._waiting.items():
+        for (code, ends), moved in self._waiting.items():
+            both = code.startswith("bidirectional")
+            one_way = moved // 2 if both else moved
             for place, peer in ends:
                 # a read pulls from the peer, a write pushes to it
-                source, target = (place, peer) if operation == "write" else (peer, place)
+                source, target = (place, peer) if "write" in code else (peer, place)
                 self._sent[source] += one_way
                 self._received[target] += one_way
                 if both:
@@ -67,8 +61,10 @@ class Traffic:
         up = max(1, len(numbers) - len(down))
         sent = CARRIED_BEFORE + _stepped(self._sent[place] / up)
         received = CARRIED_BEFORE + _stepped(self._received[place] / up)
+        if not down:
+            return tuple([made(LinkTraffic, (n, sent, received)) for n in numbers])
         idle = (CARRIED_BEFORE, CARRIED_BEFORE)
-        return tuple([made(LinkTraffic, (n, sent, received) if n not in down else (n, *idle)) for n in numbers])
+        return tuple([LinkTraffic(n, *(idle if n in down else (sent, received))) for n in numbers])
 
 
 def _stepped(total: float) -> int:

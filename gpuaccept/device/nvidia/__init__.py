@@ -8,27 +8,29 @@ from __future__ import annotations
 
 from gpuaccept.check import Node, Pulse
 from gpuaccept.data import Layer
+from gpuaccept.device.learned import Learned
 
-__all__ = ["is_stub", "libraries", "open_nvidia"]
+__all__ = ["is_stub", "libraries", "memory", "open_nvidia"]
+
+NOTHING_LEARNED = Learned()
 
 
-def open_nvidia(
-    gpus: tuple[int, ...] | None,
-    pulse: Pulse,
-    known: tuple[str, ...] = (),
-    without: tuple[int, ...] | None = None,
-) -> Node:
+def open_nvidia(gpus: tuple[int, ...] | None, pulse: Pulse, learned: Learned = NOTHING_LEARNED) -> Node:
     """The GPUs of this machine, or those of them with these indices (PCI order).
-
-    `known` are the PCI addresses of all, by index, as another process found them: no other GPU is opened then.
-    With `without`, GPUs that hang, the kernel's list of PCI devices takes their place.
 
     Raises DeviceUnavailable, one sentence and a remedy, where nothing can be measured; UsageError for an index that
     does not exist.
     """
     from gpuaccept.device.nvidia.node import open_node
 
-    return open_node(gpus, pulse, known, without)
+    return open_node(gpus, pulse, learned)
+
+
+def memory(node: Node) -> bytes:
+    """What a process that takes this one's place should know: what the kernel's log and NVML told of events."""
+    from gpuaccept.device.nvidia.node import NvidiaNode
+
+    return node.memory() if isinstance(node, NvidiaNode) else b""
 
 
 def is_stub() -> bool:

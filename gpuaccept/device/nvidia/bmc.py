@@ -7,6 +7,7 @@ Asked first is DCMI's Get Temperature Readings (DCMI 1.5, 6.7.3), a standard com
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import select
@@ -19,12 +20,16 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+import msgspec
+
 from gpuaccept.check import Reading, Unavailable
 
 DCMI = ("dcmi", "get_temp_reading")
 SENSORS = ("sdr", "type", "Temperature")
 ANSWER_S = 5.0
-"""A BMC answers within a second; one that is busy, or asked by all workers at once, needs longer."""
+"""A BMC answers within a second; one that is busy needs longer."""
+FRESH_S = 5.0
+"""Workers of one node that start a soak together share one answer; BMCs read their sensors every few seconds."""
 LIMIT_BYTES = 64 << 10
 """A node has some 100 temperature sensors of 60 characters each."""
 COLDEST_C, HOTTEST_C = -10.0, 60.0
@@ -68,6 +73,54 @@ def ask(root: Path, announce: Callable[[str], None] = lambda call: None) -> floa
         )
     if not os.access(device, os.R_OK | os.W_OK):
         return Lack(errno.EACCES, f"no permission for /dev/{device.relative_to(root / 'dev')}", "run as root")
+    return _shared.ask(program, announce)
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    at_s: float
+    """Monotonic clock, the same in all processes."""
+    program: str
+    found: float | Lack
+
+
+class Shared:
+    """One answer of the BMC for all processes that are forked from the one that makes this: the first of them asks, the
+    others wait for what it is told."""
+
+    _ROOM = 4096
+
+    def __init__(self) -> None:
+        self._fd = os.memfd_create("gpuaccept-bmc")
+        os.ftruncate(self._fd, self._ROOM)
+
+    def ask(self, program: str, announce: Callable[[str], None]) -> float | Lack:
+        """What the BMC says, or said to another process within FRESH_S."""
+        announce("wait for the BMC")
+        fcntl.lockf(self._fd, fcntl.LOCK_EX)  # of processes, not of descriptors; the kernel frees it with its holder
+        try:
+            known = self._read()
+            if known is not None and known.program == program and time.monotonic() - known.at_s < FRESH_S:
+                return known.found
+            found = _asked(program, announce)
+            answer = msgspec.json.encode(_Answer(at_s=time.monotonic(), program=program, found=found))
+            if len(answer) <= self._ROOM:
+                os.pwrite(self._fd, answer.ljust(self._ROOM, b"\0"), 0)
+            return found
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN)
+
+    def _read(self) -> _Answer | None:
+        try:
+            return msgspec.json.decode(os.pread(self._fd, self._ROOM, 0).rstrip(b"\0"), type=_Answer)
+        except msgspec.MsgspecError:  # nobody has asked yet, or was killed while it wrote
+            return None
+
+
+_shared = Shared()
+"""Made when the module is loaded: for workers, in the process that they are forked from (see preload)."""
+
+
+def _asked(program: str, announce: Callable[[str], None]) -> float | Lack:
     beyond: list[float] = []
     silent = False
     for arguments, read in ((DCMI, _of_dcmi), (SENSORS, _of_sensors)):

@@ -108,10 +108,12 @@ def reason(code: int, name: str = "") -> str:
 class Cuda:
     """The CUDA driver by the names of cuda.bindings.driver."""
 
-    def __init__(self, pulse: Pulse) -> None:
+    def __init__(self, pulse: Pulse, lacking: str = "") -> None:
+        """`lacking`: why the driver is not to be called; every call fails for that reason."""
         from cuda.bindings import driver
 
         self.driver = driver
+        self.lacking = lacking
         self._functions: dict[str, Callable[..., Any]] = {}
         self.current: object = None
         """The context that calls act on, where that is known (see Context.enter)."""
@@ -120,6 +122,8 @@ class Cuda:
 
     def call(self, gpu: int | None, name: str, *arguments: Any) -> Any:
         """The call's value (None, one, or a tuple). Raises DeviceError for every code but success."""
+        if self.lacking:
+            raise DeviceError(name, 0, self.lacking, gpu)
         self.announce(gpu, name)
         try:
             function = self._functions.get(name) or self._functions.setdefault(name, getattr(self.driver, name))

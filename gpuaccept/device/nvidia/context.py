@@ -43,7 +43,7 @@ class Context:
 
     def __init__(self, cuda: Cuda, gpu: Gpu, host: Host, pulse: Pulse) -> None:
         if gpu.ordinal is None:
-            raise DeviceError("cuDeviceGetPCIBusId", 0, "CUDA does not see this GPU", gpu.index)
+            raise DeviceError("cuDeviceGetPCIBusId", 0, cuda.lacking or "CUDA does not see this GPU", gpu.index)
         self.cuda, self.index, self.ordinal = cuda, gpu.index, gpu.ordinal
         self.busy_until = float("-inf")
         """When a measurement last ended, in seconds of the monotonic clock."""

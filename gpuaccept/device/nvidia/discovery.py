@@ -84,7 +84,9 @@ def sysfs_address(bus_id: str) -> str:
 
 
 def _ordinals(cuda: Cuda) -> dict[str, int]:
-    found = {}
+    found: dict[str, int] = {}
+    if cuda.lacking:
+        return found
     for ordinal in range(cuda.call(None, "cuDeviceGetCount")):
         with suppress(DeviceError):
             device = cuda.call(None, "cuDeviceGet", ordinal)

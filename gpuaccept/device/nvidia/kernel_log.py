@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from gpuaccept.check import KernelEvent, Unavailable
 
@@ -26,7 +27,13 @@ _FIRST = re.compile(r"\d+,(\d+),(\d+),")
 _UPTIME = re.compile(r"(?:^|(?<= ))\[ *(\d+(?:\.\d+)?)\] ")
 _CONTINUED = re.compile(r"\s+(?:NVRM: )?")
 _XID = re.compile(r"NVRM: Xid \((?:PCI:)?([^)]*)\): (\d+)")
-_SXID = re.compile(r"(nvidia-nvswitch\d+): SXid \((?:PCI:)?([^)]*)\): (\d+), ?(Data \{|Severity \d)?")
+_OF_LINK = re.compile(r", ?[A-Z][A-Z0-9_/]* +(Fatal|Nonfatal) +XC\d+ +i\d+ +Link (-?\d+)")
+"""What an XID of NVLink 5 (144 to 150) says after its number: unit, severity, place (catalogue of XIDs)."""
+_SXID = re.compile(
+    r"nvidia-(nvswitch\d+): SXid \((?:PCI:)?([^)]*)\): (\d+), ?(?:(Data \{)|Severity (\d)|(Non-fatal|Fatal)\b)?"
+)
+_SEVERITIES = {"Fatal": "fatal", "1": "fatal", "Nonfatal": "non-fatal", "Non-fatal": "non-fatal", "0": "non-fatal"}
+"""In words, or as the number that an NVSwitch's registers are told with (ctrl_dev_nvswitch.h of the open modules)."""
 _LOSSES = (
     re.compile(r"NVRM: GPU at (?:PCI:)?([0-9a-f:.]+) has fallen off the bus", re.IGNORECASE),
     re.compile(r"NVRM: GPU ([0-9a-f:.]+): GPU has fallen off the bus", re.IGNORECASE),
@@ -34,7 +41,7 @@ _LOSSES = (
 )
 _LOST = 79
 """XID of a GPU that has fallen off the bus: older drivers and the probe at boot say it without a number."""
-_LINK = re.compile(r"\blink (-?\d+)", re.IGNORECASE)
+_LINK = re.compile(r"\blink (-?\d{1,4})\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}(?:\.[0-7])?", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
@@ -42,6 +49,13 @@ _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 def read_kernel_log(root: Path) -> tuple[KernelEvent, ...] | Unavailable:
     """See KernelLog.read: the log of `root`, read for the first time."""
     return KernelLog(root).read()
+
+
+class LogMemory(NamedTuple):
+    """Sequence number of the youngest record that was read, and all events that were."""
+
+    last: int | None
+    events: tuple[KernelEvent, ...]
 
 
 class KernelLog:
@@ -53,6 +67,14 @@ class KernelLog:
         self._last: int | None = None
         """Sequence number of the youngest record that was read."""
         self._known: tuple[KernelEvent, ...] = ()
+
+    def memory(self) -> LogMemory:
+        """What it has read until now."""
+        return LogMemory(self._last, self._known)
+
+    def remember(self, before: LogMemory) -> None:
+        """Go on where another process stopped."""
+        self._last, self._known = before
 
     def read(self) -> tuple[KernelEvent, ...] | Unavailable:
         """The events since boot, oldest first: of the ring, and of what it has overwritten as far as this object has
@@ -134,10 +156,10 @@ def _read_ring(path: Path) -> str:
 def events_of(lines: Iterable[str]) -> tuple[KernelEvent, ...]:
     """The events that lines of a kernel log tell of. `at_s` is -1 where the line has no time since boot.
 
-    Lines on the same device, number and link within a second are one event. A GPU that fell off the bus without an XID
-    is one event with its number, 79.
+    Lines on the same device, number, link and severity within a second are one event. A GPU that fell off the bus
+    without an XID is one event with its number, 79.
     """
-    told: dict[tuple[str, str, int, str], float] = {}
+    told: dict[tuple[str, str, int, int, str], float] = {}
     found: list[KernelEvent] = []
     losses: dict[str, KernelEvent] = {}
     switches: set[tuple[str, int]] = set()
@@ -148,8 +170,7 @@ def events_of(lines: Iterable[str]) -> tuple[KernelEvent, ...]:
             if lost is not None:
                 losses.setdefault(_device(lost.pci_address), lost)
             continue
-        link = _LINK.search(text)
-        key = (event.kind, event.pci_address, event.number, link.group(1) if link else "")
+        key = (event.kind, event.pci_address, event.number, event.link, event.severity)
         if key in told and at - told[key] <= _BURST_S:
             continue
         told[key] = at
@@ -162,15 +183,32 @@ def events_of(lines: Iterable[str]) -> tuple[KernelEvent, ...]:
 def _event(at: float, text: str, switches: set[tuple[str, int]]) -> KernelEvent | None:
     xid = _XID.search(text)
     if xid:
-        return KernelEvent(at, "xid", int(xid.group(2)), _address(xid.group(1)), _shown(text[xid.start() :]))
+        place = _OF_LINK.search(text, xid.end())
+        return KernelEvent(
+            at,
+            "xid",
+            int(xid.group(2)),
+            _address(xid.group(1)),
+            _shown(text[xid.start() :]),
+            _SEVERITIES[place.group(1)] if place else "",
+            link=int(place.group(2)) if place else _link(text[xid.end() :]),
+        )
     sxid = _SXID.search(text)
     if not sxid:
         return None
-    of = (sxid.group(1), int(sxid.group(3)))
-    if sxid.group(4) and of in switches:  # registers of the event that was told before
+    switch, address, number, data, level, word = sxid.groups()
+    of = (switch, int(number))
+    if (data or level) and of in switches:  # registers of the event that was told before
         return None
     switches.add(of)
-    return KernelEvent(at, "sxid", of[1], _address(sxid.group(2)), _shown(text[sxid.start() :]))
+    severity = _SEVERITIES.get(word or level or "", "")
+    link = _link(text[sxid.end() :])
+    return KernelEvent(at, "sxid", of[1], _address(address), _shown(text[sxid.start() :]), severity, switch, link)
+
+
+def _link(text: str) -> int:
+    found = _LINK.search(text)
+    return int(found.group(1)) if found else -1
 
 
 def _loss(at: float, text: str) -> KernelEvent | None:

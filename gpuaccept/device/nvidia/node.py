@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pynvml
 
 from gpuaccept import ambient
@@ -38,14 +39,15 @@ from gpuaccept.check import (
     Transfer,
     Unavailable,
 )
-from gpuaccept.data import GpuFacts, NodeFacts
+from gpuaccept.data import UNKNOWN_COUNT, GpuFacts, NodeFacts
+from gpuaccept.device.learned import Learned
 from gpuaccept.device.nvidia import bmc, host_copies, links, telemetry
 from gpuaccept.device.nvidia.calls import Cuda, Nvml
 from gpuaccept.device.nvidia.compute import Compute
 from gpuaccept.device.nvidia.discovery import Gpu, find_gpus
 from gpuaccept.device.nvidia.drivers import open_cuda, open_nvml
 from gpuaccept.device.nvidia.host import Host
-from gpuaccept.device.nvidia.kernel_log import KernelLog
+from gpuaccept.device.nvidia.kernel_log import KernelLog, LogMemory
 from gpuaccept.device.nvidia.kernels import kernel_facts
 from gpuaccept.device.nvidia.loaded import is_stub
 from gpuaccept.device.nvidia.pcie import at_full_speed, pcie
@@ -66,10 +68,15 @@ _STUB_ROOT = "GPUACCEPT_STUB_ROOT"
 """Where /sys and /proc of the tests' machine lie. Read on the stub driver only, never on a real one."""
 
 
-def open_node(
-    gpus: tuple[int, ...] | None, pulse: Pulse, known: tuple[str, ...] = (), without: tuple[int, ...] | None = None
-) -> NvidiaNode:
-    """Open NVML and CUDA; `known` as in find_gpus, `without` as in open_nvidia.
+class _Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told once: what a process that takes this one's place would not hear again."""
+
+    log: LogMemory
+    xids: dict[int, tuple[int, ...]]
+
+
+def open_node(gpus: tuple[int, ...] | None, pulse: Pulse, learned: Learned) -> NvidiaNode:
+    """Open NVML and CUDA.
 
     Raises DeviceUnavailable with one sentence and a remedy where that can't be done.
     """
@@ -78,10 +85,13 @@ def open_node(
     os.environ["CUDA_MODULE_LOADING"] = "EAGER"  # a lazy load waits for the stream that the start gate holds
     os.environ["CUDA_PYTHON_DISABLE_MAJOR_VERSION_WARNING"] = "1"
     nvml = open_nvml(pulse)
-    cuda = open_cuda(pulse)
+    cuda = Cuda(pulse, learned.no_cuda) if learned.no_cuda else open_cuda(pulse)
+    known, without = learned.addresses, learned.without
     if without is not None:
         known = _host(is_stub(())).pci_gpus()
         gpus = tuple(gpu for gpu in range(len(known)) if gpu not in without) if gpus is None else gpus
+        if not gpus:
+            raise DeviceUnavailable("every GPU of this node hangs", "look for XIDs in the kernel log, then reboot it")
     found = find_gpus(nvml, cuda, known, gpus)
     stub = is_stub(tuple(gpu.uuid for gpu in found))
     host = _host(stub)
@@ -95,7 +105,7 @@ def open_node(
         node.check_driver()
     except DeviceError as error:
         raise DeviceUnavailable(error.name, "reboot the node, or unload and load the driver, then run again") from None
-    node.listen()
+    node.listen(learned.memory)
     return node
 
 
@@ -151,9 +161,17 @@ class NvidiaNode:
                 f"the driver does not match: NVML says {said}, the kernel module {module}",
             )
 
-    def listen(self) -> None:
-        """Hear the XIDs of this process's GPUs from now on."""
-        self._xids = XidWatch(self._nvml, [self._found[gpu] for gpu in self._gpus])
+    def listen(self, memory: bytes = b"") -> None:
+        """Hear the XIDs of this process's GPUs from now on; `memory` is that of the process which it replaces."""
+        before = msgspec.msgpack.decode(memory, type=_Memory) if memory else None
+        if before is not None:
+            self._log.remember(before.log)
+        self._xids = XidWatch(self._nvml, [self._found[gpu] for gpu in self._gpus], before.xids if before else {})
+
+    def memory(self) -> bytes:
+        """What it has been told of events, for `listen`."""
+        xids = self._xids.told() if self._xids else {}
+        return msgspec.msgpack.encode(_Memory(log=self._log.memory(), xids=xids))
 
     def facts(self) -> NodeFacts:
         self.check_driver()
@@ -174,7 +192,7 @@ class NvidiaNode:
             numa_nodes=self._host.numa_nodes(),
             gpu_count_pci=len(self._host.pci_gpus()),
             gpu_count_nvml=len(gpus) + len(self._found) - len(self._gpus),  # one that is not ours counts as it did
-            gpu_count_cuda=self._cuda.call(None, "cuDeviceGetCount"),
+            gpu_count_cuda=UNKNOWN_COUNT if self._cuda.lacking else self._cuda.call(None, "cuDeviceGetCount"),
             gpus=gpus,
             kernels=kernel_facts((gpu.compute_capability for gpu in gpus), self._pulse),
         )

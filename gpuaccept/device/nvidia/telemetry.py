@@ -133,7 +133,20 @@ def settings(nvml: Nvml, gpu: Gpu) -> Settings:
         sm_clock_max_mhz=nvml.read(gpu.index, "nvmlDeviceGetMaxClockInfo", gpu.handle, pynvml.NVML_CLOCK_SM),
         memory_clock_max_mhz=nvml.read(gpu.index, "nvmlDeviceGetMaxClockInfo", gpu.handle, pynvml.NVML_CLOCK_MEM),
         recovery_action=translated(recovery, _RECOVERY_ACTIONS),
+        inforom=_inforom(nvml, gpu),
     )
+
+
+def _inforom(nvml: Nvml, gpu: Gpu) -> Reading:
+    """Whether the checksums of the InfoROM are right; where the driver does not check them, whether it can be read."""
+    checked, read = (
+        nvml.read(gpu.index, call, gpu.handle, convert=lambda _: "")
+        for call in ("nvmlDeviceValidateInforom", "nvmlDeviceGetInforomImageVersion")
+    )
+    unknown = [one for one in (checked, read) if isinstance(one, Unavailable)]
+    if any(one.code == pynvml.NVML_ERROR_CORRUPTED_INFOROM for one in unknown):
+        return "corrupt"
+    return "valid" if not isinstance(checked, Unavailable) else read if isinstance(read, Unavailable) else "readable"
 
 
 def ecc(nvml: Nvml, gpu: Gpu) -> EccCounters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pynvml
@@ -17,12 +17,15 @@ _MOST = 10_000
 
 
 class XidWatch:
-    """Hears the XIDs of some GPUs from its beginning on. A GPU that can't be watched says why."""
+    """Hears the XIDs of some GPUs from its beginning on. A GPU that can't be watched says why.
 
-    def __init__(self, nvml: Nvml, gpus: Sequence[Gpu]) -> None:
+    `before` is what a watch heard whose place this one takes.
+    """
+
+    def __init__(self, nvml: Nvml, gpus: Sequence[Gpu], before: Mapping[int, Sequence[int]] | None = None) -> None:
         self._nvml = nvml
         self._sets: dict[int, Any] = {}
-        self._heard: dict[int, list[int]] = {gpu.index: [] for gpu in gpus}
+        self._heard: dict[int, list[int]] = {gpu.index: list((before or {}).get(gpu.index, ())) for gpu in gpus}
         self._deaf: dict[int, Unavailable] = {}
         for gpu in gpus:
             try:
@@ -59,6 +62,10 @@ class XidWatch:
                 return Unavailable(_WAIT, error.code, reason(error.code, error.name))
             heard.append(int(event.eventData))
         return tuple(heard)
+
+    def told(self) -> dict[int, tuple[int, ...]]:
+        """What was heard of each GPU until it was last asked for."""
+        return {gpu: tuple(heard) for gpu, heard in self._heard.items() if heard}
 
     def close(self) -> None:
         """Stop to listen."""

@@ -27,6 +27,8 @@ from gpuaccept.errors import UsageError
 ORDERED_FOR = ("hgx-b200",)
 """What is plugged in beside the GPUs is the site's order: these are found where a site's profile states it, and the one
 that does is of this model."""
+WITH_SWITCHES = ("hgx-a100", "hgx-h100", "hgx-h200", "hgx-b200", "hgx-b300")
+"""Models with NVSwitches on their own board: those of a rack stand in trays of their own."""
 COUNT = FaultKey("count", 1, "how many are missing", 1, 1000)
 
 
@@ -128,9 +130,47 @@ FAULTS: tuple[Entry, ...] = (
         "xid_79",
         "A GPU falls off the bus in mid-run, and the driver logs it (XID 79).",
         (GPU, AT),
-        "host.xid_fatal_new",
-        REPLACE,
+        "host.xid_lost_new",
+        ("fail", "hardware", "reboot and re-run"),
         gpu_of,
         lambda v, m: (value(gpu_of(v), "gpu.xid", 79.0, from_of(v)), value(gpu_of(v), "gpu.lost", True, from_of(v))),
+    ),
+    entry(
+        "xid_119",
+        "The processor that runs a GPU's firmware (GSP) no longer answers the driver (XID 119).",
+        (GPU, AT),
+        "host.xid_reset_new",
+        ("fail", "unknown", "reset and re-run"),
+        gpu_of,
+        lambda v, m: (value(gpu_of(v), "gpu.xid", 119.0, from_of(v)),),
+    ),
+    entry(
+        "xid_149",
+        "The driver logs that one NVLink went down (XID 149, fatal).",
+        (GPU, AT),
+        "host.xid_link_new",
+        ("fail", "hardware", "reset and re-run"),
+        gpu_of,
+        lambda v, m: (value(gpu_of(v), "gpu.xid", 149.0, from_of(v)),),
+    ),
+    entry(
+        "sxid_fatal",
+        "An NVSwitch reports a fatal error on one of its links (SXid 20034).",
+        (AT,),
+        "host.sxid_fatal_new",
+        ("fail", "hardware", "reset and re-run"),
+        node_of,
+        lambda v, m: (value("node", "host.sxid", 20034.0, from_of(v)),),
+        applies_to=WITH_SWITCHES,
+    ),
+    entry(
+        "sxid_nonfatal",
+        "An NVSwitch reports an error after which it goes on (SXid 20009).",
+        (AT,),
+        "host.sxid_nonfatal_new",
+        ("inconclusive", "unknown", "measure again"),
+        node_of,
+        lambda v, m: (value("node", "host.sxid_nonfatal", 20009.0, from_of(v)),),
+        applies_to=WITH_SWITCHES,
     ),
 )
