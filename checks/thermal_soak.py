@@ -327,6 +327,8 @@ def _divided(counts: tuple[int, ...], divisor: int) -> Floats:
     """Each count divided; most counters stand still."""
     if counts and counts.count(counts[0]) == len(counts):
         return (counts[0] / divisor,) * len(counts)
+    if divisor == 1:
+        return tuple(map(float, counts))
     return tuple([count / divisor for count in counts])
 
 

@@ -241,7 +241,8 @@ class Visit:
 
     def series(self, block: SeriesBlock) -> None:
         """Hand over a block of series samples; names without the check's prefix, subjects as `gpu/3`."""
-        self.on_series({(f"{self.check.name}.{name}", subject): data for (name, subject), data in block.items()})
+        names = {name: f"{self.check.name}.{name}" for name, _ in block}
+        self.on_series({(names[name], subject): data for (name, subject), data in block.items()})
 
     def part(self, subject: str, metric: str = "*") -> Part:
         """What fails in this block is not measured for this subject (and metric); the check goes on with the next."""

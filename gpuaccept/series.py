@@ -205,7 +205,10 @@ def _confirmed(values: Sequence[float], extreme: _Extreme, milder: _Extreme) -> 
     if bound == most:
         return most
     # only two that both lie beyond what stands beside the extreme itself can be more than that
-    beyond = [i for i, v in enumerate(values) if (v > bound if extreme is max else v < bound)]
+    if extreme is max:  # two loops: the question which of them would take as long as the comparison
+        beyond = [i for i, v in enumerate(values) if v > bound]
+    else:
+        beyond = [i for i, v in enumerate(values) if v < bound]
     pairs = [*pairwise(beyond), *zip(beyond, beyond[2:], strict=False)]
     return extreme([bound, *(milder(values[i], values[j]) for i, j in pairs if j - i < 3)])
 
@@ -255,7 +258,7 @@ def _spans(group: SeriesGroup) -> list[tuple[int, int]]:
 def _settled(group: SeriesGroup, a: int, b: int) -> int:
     start, end = group.at_s[a], group.at_s[b - 1]
     after = start + SETTLE_S if end - start >= 2 * SETTLE_S else (start + end) / 2
-    return next((i for i in range(a, b) if group.at_s[i] >= after), b - 1)
+    return min(bisect_left(group.at_s, after, a, b), b - 1)
 
 
 def _rate(group: SeriesGroup, values: Sequence[float], a: int, b: int) -> float | None:

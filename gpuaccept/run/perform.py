@@ -40,7 +40,7 @@ def perform(
 
     def shifted(block: SeriesBlock) -> None:
         times = {id(at): at for at, _ in block.values()}  # the series of a block share their times
-        shifts = {key: tuple([round(t - origin_s, 6) for t in at]) for key, at in times.items()}
+        shifts = {key: tuple([int((t - origin_s) * 1e6 + 0.5) / 1e6 for t in at]) for key, at in times.items()}
         on_series({key: (shifts[id(at)], values) for key, (at, values) in block.items()})
 
     visit = Visit(

@@ -9,6 +9,7 @@ import pytest
 from gpuaccept.device.mock import noise
 from gpuaccept.device.mock.copies import Path
 from gpuaccept.device.mock.model import Spread
+from gpuaccept.device.mock.scatter import Scatter, Subject
 from gpuaccept.device.open import DeviceSpec, open_node
 
 
@@ -22,7 +23,7 @@ def test_student_with_three_degrees_of_freedom_has_its_quantiles() -> None:
 @pytest.mark.parametrize(("tails", "beyond"), [("t3", 0.0138), ("t4", 0.0132), ("normal", 0.0027)])
 def test_visits_have_the_tails_that_the_model_says(tails: str, beyond: float) -> None:
     spread = Spread(repeat=0.0, visit=1.0, gpu=1.0, node=0.0, tails=tails)  # type: ignore[arg-type]
-    path = Path(lambda: 1.0, spread, 5, "x", 0)
+    path = Path(lambda: 1.0, Scatter(5, 0.0, spread, "x", [Subject(0)]), 0)
     rates = [path.rate(10.0 * i, 1) for i in range(20_000)]
 
     assert sum(abs(rate - 1.0) > 0.03 for rate in rates) / len(rates) == pytest.approx(beyond, abs=0.003)

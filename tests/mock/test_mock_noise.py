@@ -11,6 +11,7 @@ from mock_raw import GIB, MakeNode, Soak, gb_per_s
 from gpuaccept.device.mock import noise
 from gpuaccept.device.mock.copies import Path
 from gpuaccept.device.mock.model import Spread
+from gpuaccept.device.mock.scatter import Scatter, Subject
 
 DRAWS = 20_000
 
@@ -41,7 +42,7 @@ def test_keys_of_quantities_and_subjects_are_independent() -> None:
 
 
 def _path(spread: Spread, seed: int = 1) -> Path:
-    return Path(lambda: 1000.0, spread, seed, "test", 0)
+    return Path(lambda: 1000.0, Scatter(seed, 0.0, spread, "test", [Subject(0)]), 0)
 
 
 def test_repeats_of_a_visit_scatter_by_the_repeat_sigma() -> None:

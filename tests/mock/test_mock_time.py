@@ -71,7 +71,8 @@ def test_a_node_that_is_opened_later_goes_on(make_node: MakeNode) -> None:
         assert second.ecc(gpu) == first.ecc(gpu)
         assert second.links(gpu) == first.links(gpu)
     assert second.facts() == first.facts()
-    assert second.memory_sweep(3, "copy", GIB, 1, 1) == first.memory_sweep(3, "copy", GIB, 1, 1)
+    again, before = second.memory_sweep(3, "copy", GIB, 1, 1), first.memory_sweep(3, "copy", GIB, 1, 1)
+    assert again.elapsed_ns == pytest.approx(before.elapsed_ns, rel=0.02)  # the same GPU, in a visit of its own
 
 
 def test_counters_of_a_node_that_is_opened_later_are_not_below_those_before(make_node: MakeNode) -> None:

@@ -3,74 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from math import acos, cos, inf, sqrt
+from math import inf
 
 from gpuaccept.check import Engine, HostDirection, SweepKernel, pair_subject
-from gpuaccept.device.mock import noise, pcie, registers, surroundings
+from gpuaccept.device.mock import pcie, registers, surroundings
 from gpuaccept.device.mock.machine import Machine
-from gpuaccept.device.mock.model import HardwareModel, Spread
-from gpuaccept.device.mock.noise import GOLDEN, MASK, MIX_1, MIX_2, QUANTILES, key, normal, uniform
+from gpuaccept.device.mock.model import HardwareModel
+from gpuaccept.device.mock.scatter import Scatter, Subject, shared
 
 HEAT_S = 0.1
 """Time that the memory's temperature is taken to stand still, s: far below every thermal time constant."""
 VISIT_GAP_S = 1.0
 """Calls of one quantity without a longer pause than this are one visit and share its noise, s [judgement]."""
+KERNELS = ("read", "write", "copy", "triad", "local_copy_ce")
+HOST_COPIES = ("host_to_device", "device_to_host", "host_to_device sm", "device_to_host sm")
 OVER_PCIE = 0.75
 """What a copy between GPUs over PCIe reaches of a copy from the host [judgement]."""
-_SQRT2 = sqrt(2.0)
 
 
 class Path:
-    """One way that bytes take (a kernel on a GPU, a direction of a host copy, an operation on a pair).
+    """One way that bytes take: a kernel on a GPU, a direction of a host copy, an operation on a pair.
 
-    `ask` gives its rate in GB/s without noise; it is asked anew with each generation of the parameters. `own` is how
-    far the GPU is from a typical one (1: as its seed says), `timer` what the GPU's timer makes of a rate.
+    `ask` gives its rate in GB/s without noise; it is asked anew with each generation of the parameters. `row` is its
+    place among the subjects of its quantity.
     """
 
-    __slots__ = (
-        "_ask",
-        "_asked",
-        "_base",
-        "_before",
-        "_correlation",
-        "_factor",
-        "_last",
-        "_quantile",
-        "_repeat",
-        "_repeat_key",
-        "_slow",
-        "_steady",
-        "_usual",
-        "_visit",
-        "_visit_key",
-    )
+    __slots__ = ("_ask", "_asked", "_base", "_blocks", "_factors", "_last", "_rates", "_row", "_scatter", "_visit")
 
-    def __init__(
-        self,
-        ask: Callable[[], float],
-        spread: Spread,
-        seed: int,
-        quantity: str,
-        subject: int,
-        own: float = 1.0,
-        slow_share: float = 0.0,
-        timer: float = 1.0,
-    ) -> None:
-        steady = timer * (1.0 + spread.node / 100.0 * _shared(seed, quantity.split(" ")[0]))
-        # the scatter from GPU to GPU is published as seen in one visit, so that visit's scatter is part of it
-        apart = own * sqrt(max(0.0, spread.gpu**2 - spread.visit**2)) / 100.0
-        gpu, visit, repeat = _keys(seed, quantity)
-        steady *= 1.0 + apart * normal(noise.of_subject(gpu, subject))
-        self._ask, self._steady = ask, steady
-        self._visit, self._repeat = spread.visit / 100.0, spread.repeat / 100.0
-        self._visit_key = noise.of_subject(visit, subject)
-        self._repeat_key = noise.of_subject(repeat, subject)
-        self._slow = int(slow_share * 2048)
-        self._last, self._asked = -inf, -1
-        self._base = self._factor = 1.0
-        self._correlation, self._before = spread.correlation, 0.0
-        self._quantile, self._usual = QUANTILES[spread.tails], spread.tails == "t4"
+    def __init__(self, ask: Callable[[], float], scatter: Scatter, row: int) -> None:
+        self._ask, self._scatter, self._row = ask, scatter, row
+        self._last, self._asked, self._base = -inf, -1, 1.0
+        self._visit, self._blocks = -1, 0
+        self._factors: list[float] = []
+        """Of the next copies, the next one last."""
+        self._rates: list[float] = []
+        """By these factors."""
 
     def rate(self, now: float, generation: int) -> float:
         """GB/s of the next copy, at `now` (s)."""
@@ -78,60 +45,38 @@ class Path:
 
     @staticmethod
     def rates(paths: Iterable[Path], now: float, generation: int) -> list[float]:
-        """GB/s of the next copies of several paths, all at `now` (s).
-
-        Written out (`noise.uniform` and `noise.student_of`, for the most part): nothing else is called as often.
-        """
-        tick = int(now * 1e9)
-        step = tick * GOLDEN
+        """GB/s of the next copies of several paths, all at `now` (s)."""
         out = []
         for path in paths:
-            if generation != path._asked:
-                path._asked, path._base = generation, path._ask() * path._steady
-            fresh = now - path._last > VISIT_GAP_S
-            if fresh:
-                path._factor = 1.0 + path._visit * path._quantile(uniform(path._visit_key, tick))
+            if not path._rates or now - path._last > VISIT_GAP_S or generation != path._asked:
+                path._prepare(now, generation)
             path._last = now
-            z = (path._repeat_key + step) & MASK
-            z = ((z ^ (z >> 30)) * MIX_1) & MASK
-            z = ((z ^ (z >> 27)) * MIX_2) & MASK
-            z ^= z >> 31
-            u = ((z >> 11) + 0.5) * 1.1102230246251565e-16
-            if path._usual:
-                root = sqrt(4.0 * u * (1.0 - u))
-                excess = cos(acos(root if root < 1.0 else 1.0) / 3.0) / root - 1.0
-                t = _SQRT2 * sqrt(excess) if excess > 0.0 else 0.0
-                if u <= 0.5:
-                    t = -t
-            else:
-                t = path._quantile(u)
-            if path._correlation:
-                if not fresh:
-                    t = path._correlation * path._before + sqrt(1.0 - path._correlation**2) * t
-                path._before = t
-            rate = path._base * path._factor * (1.0 + path._repeat * t)
-            if path._slow and z & 0x7FF < path._slow:
-                rate *= 0.995 - 0.015 * u
-            out.append(rate)
+            out.append(path._rates.pop())
         return out
 
-
-@lru_cache(maxsize=256)
-def _keys(seed: int, quantity: str) -> tuple[int, int, int]:
-    """A quantity's keys for its scatter from GPU to GPU, visit to visit and repeat to repeat."""
-    gpu, visit, repeat = (noise.of_quantity(seed, f"{quantity} {level}") for level in ("gpu", "visit", "repeat"))
-    return gpu, visit, repeat
-
-
-@lru_cache(maxsize=1024)
-def _shared(seed: int, quantity: str, place: int = 0) -> float:
-    """How far a node, or one of its GPUs, is from a typical one in what many paths share, in standard deviations."""
-    return normal(key(seed, quantity, place))
+    def _prepare(self, now: float, generation: int) -> None:
+        """See to it that there are next rates, and that they are right."""
+        if generation != self._asked:
+            self._asked, self._base = generation, self._ask()
+        del self._factors[len(self._rates) :]
+        if now - self._last > VISIT_GAP_S:
+            self._visit, self._blocks, self._factors = self._visit + 1, 0, []
+        if not self._factors:
+            self._factors = self._scatter.factors(self._visit, self._blocks)[self._row][::-1]
+            self._blocks += 1
+        self._rates = [self._base * factor for factor in self._factors]
 
 
 def timer(machine: Machine, place: int) -> float:
     """What the timer of a GPU, which runs a little fast or slow, makes of every rate that it times."""
-    return 1.0 + machine.model.noise.timer / 100.0 * _shared(machine.seed, "timer", place)
+    return 1.0 + machine.model.noise.timer / 100.0 * shared(machine.seed, "timer", place)
+
+
+def of_gpus(machine: Machine, kinds: int = 1) -> list[Subject]:
+    """So many kinds of a quantity, of each place of the board."""
+    places = range(machine.model.gpus)
+    fixed = [(machine.spread(place), timer(machine, place)) for place in places]
+    return [Subject(kind * len(places) + place, *fixed[place]) for kind in range(kinds) for place in places]
 
 
 def heat_factor(model: HardwareModel, memory_c: float) -> float:
@@ -152,6 +97,10 @@ class Paths:
         self._machine = machine
         self._by_place: dict[tuple[int, str], Path] = {}
         self._by_pair: dict[tuple[str, int, int], Path] = {}
+        self._hbm: Scatter | None = None
+        self._host: Scatter | None = None
+        self._peer: dict[str, Scatter] = {}
+        """By operation."""
         self._heat: dict[int, tuple[float, float]] = {}
 
     def sweep(self, place: int, kernel: SweepKernel) -> float:
@@ -178,6 +127,13 @@ class Paths:
     def pair(self, code: str, gpu: int, peer: int) -> Path:
         """The path of an operation (`read_ce`, `bidirectional_write_sm`, …) of a pair of GPUs."""
         return self._by_pair.get((code, gpu, peer)) or self._new_pair(code, gpu, peer)
+
+    def forget(self) -> None:
+        """Drop all paths."""
+        self._by_place.clear()
+        self._by_pair.clear()
+        self._peer.clear()
+        self._hbm = self._host = None
 
     def _now(self, path: Path) -> float:
         machine = self._machine
@@ -206,17 +162,12 @@ class Paths:
                 rate *= min(1.0, machine.number("clock.sm_lock_mhz", place, inf, now) / model.memory.sm_clock_knee_mhz)
             return rate
 
-        path = Path(
-            ask,
-            model.noise.hbm,
-            machine.seed,
-            f"hbm {kernel}",
-            place,
-            machine.spread(place),
-            model.noise.slow_repeat_share,
-            timer(machine, place),
-        )
-        self._by_place[(place, kernel)] = path
+        if self._hbm is None:
+            spread, slow = model.noise.hbm, model.noise.slow_repeat_share
+            subjects = of_gpus(machine, len(KERNELS))
+            self._hbm = Scatter(machine.seed, machine.start, spread, "hbm", subjects, slow_share=slow)
+        row = KERNELS.index(kernel) * model.gpus + place
+        path = self._by_place[(place, kernel)] = Path(ask, self._hbm, row)
         return path
 
     def _new_host(self, place: int, direction: HostDirection, engine: Engine, name: str) -> Path:
@@ -233,17 +184,11 @@ class Paths:
             far = near != surroundings.true_node(machine.world, place)
             return rate * (1.0 + host.far_percent / 100.0) if far else rate
 
-        path = Path(
-            ask,
-            machine.model.noise.host,
-            machine.seed,
-            f"host {name}",
-            place,
-            machine.spread(place),
-            0.0,
-            timer(machine, place),
-        )
-        self._by_place[(place, name)] = path
+        if self._host is None:
+            subjects = of_gpus(machine, len(HOST_COPIES))
+            self._host = Scatter(machine.seed, machine.start, machine.model.noise.host, "host", subjects)
+        row = HOST_COPIES.index(name) * machine.model.gpus + place
+        path = self._by_place[(place, name)] = Path(ask, self._host, row)
         return path
 
     def _new_pair(self, code: str, gpu: int, peer: int) -> Path:
@@ -265,8 +210,16 @@ class Paths:
             carried = min(registers.carried(world, end, now, holds, way) for end, way in ways)
             return float(getattr(model.nvlink, code)) * carried * share
 
-        spread = model.noise.nvlink_ce if code.endswith("ce") else model.noise.nvlink_sm
-        own = machine.spread(one) * machine.spread(other)
-        path = Path(ask, spread, machine.seed, f"nvlink {code}", one * 64 + other, own, 0.0, timer(machine, one))
-        self._by_pair[(code, gpu, peer)] = path
+        scatter = self._peer.get(code) or self._of_pairs(code)
+        path = self._by_pair[(code, gpu, peer)] = Path(ask, scatter, one * model.gpus + other)
         return path
+
+    def _of_pairs(self, code: str) -> Scatter:
+        """The scatter of an operation of all pairs of places, those of a place with itself included."""
+        machine, noise = self._machine, self._machine.model.noise
+        fixed = of_gpus(machine)
+        pairs = [(one, other) for one in fixed for other in fixed]
+        subjects = [Subject(number, one.own * other.own, one.timer) for number, (one, other) in enumerate(pairs)]
+        spread = noise.nvlink_ce if code.endswith("ce") else noise.nvlink_sm
+        found = self._peer[code] = Scatter(machine.seed, machine.start, spread, f"nvlink {code}", subjects)
+        return found

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gpuaccept.check import MarchStep, Pattern, Transfer, WrongWord, gpu_subject
-from gpuaccept.device.mock.copies import Path, Paths
+from gpuaccept.device.mock.copies import Path, Paths, of_gpus
 from gpuaccept.device.mock.machine import Machine, made
 from gpuaccept.device.mock.noise import key, mix
+from gpuaccept.device.mock.scatter import Scatter
 from gpuaccept.errors import DeviceError
 
 USABLE = 0.973
@@ -66,6 +67,8 @@ class Memory:
     _read_tb: dict[int, float] = field(default_factory=dict)
     _corrected: dict[int, int] = field(default_factory=dict)
     _maps: dict[int, Path] = field(default_factory=dict)
+    _scatter: Scatter | None = None
+    """Of the maps."""
 
     def corrected(self, place: int) -> int:
         """Bits that ECC corrected in march steps so far."""
@@ -104,7 +107,7 @@ class Memory:
                 found = self._wrong(place, expected, size)
         taken.holds = write or taken.holds
         self.machine.pass_time(elapsed * 1e-9)
-        return MarchStep(elapsed, read, written, *found)
+        return made(MarchStep, (elapsed, read, written, *found))
 
     def regions(self, gpu: int, region_bytes: int, passes: int, seed: int) -> tuple[Transfer, ...]:
         """Read the memory region by region; each region's time has its own noise."""
@@ -141,14 +144,20 @@ class Memory:
         moved = region_bytes * passes
         return tuple([made(Transfer, (span, moved, 0, 0)) for span in spans])
 
+    def forget(self) -> None:
+        """Drop all paths."""
+        self._maps.clear()
+        self._scatter = None
+
     # --- rates ------------------------------------------------------------------------------------------------
 
     def _rate(self, gpu: int, place: int, reads: bool, writes: bool) -> float:
-        kernel = "copy" if reads and writes else "read" if reads else "write"
-        rate = self.machine.number(
-            f"hbm.{kernel}", place, getattr(self.machine.model.memory, kernel), self.machine.time_s
-        )
-        rate *= self.machine.number("hbm.bandwidth", place, 1.0, self.machine.time_s) * self.paths.heat(place)
+        machine, kernel = self.machine, "copy" if reads and writes else "read" if reads else "write"
+        rate = float(getattr(machine.model.memory, kernel))
+        if machine.world.names:
+            rate = machine.number(f"hbm.{kernel}", place, rate, machine.time_s)
+            rate *= machine.number("hbm.bandwidth", place, 1.0, machine.time_s)
+        rate *= self.paths.heat(place)
         if rate < 1e-3:
             raise DeviceError("cuEventSynchronize", 702, "CUDA_ERROR_LAUNCH_TIMEOUT", gpu)
         return rate
@@ -161,9 +170,10 @@ class Memory:
                 rate = machine.number("hbm.read", place, machine.model.memory.read, machine.time_s)
                 return rate * machine.number("hbm.bandwidth", place, 1.0, machine.time_s)
 
-            self._maps[place] = Path(
-                ask, machine.model.noise.hbm, machine.seed, "hbm read", place, machine.spread(place)
-            )
+            if self._scatter is None:
+                spread = machine.model.noise.hbm  # numbers as of the read kernel, whose speed it has
+                self._scatter = Scatter(machine.seed, machine.start, spread, "hbm", of_gpus(machine), " map")
+            self._maps[place] = Path(ask, self._scatter, place)
         return self._maps[place]
 
     # --- faults -----------------------------------------------------------------------------------------------

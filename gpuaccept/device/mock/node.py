@@ -1,8 +1,9 @@
 """The simulated node: the device protocol over the model, its deviations and a virtual clock.
 
 Its state is a function of scenario, seed and virtual time, and of the calls of this process: the load that runs, and
-when a visit began. A node opened with a later start time therefore goes on with the same faults, counters of errors
-and noise; its GPUs have cooled down to idle (replacing a worker is taken to last that long).
+how often a quantity was visited. A node opened with a later start time therefore goes on with the same faults and
+counters of errors; what it measures scatters anew, and its GPUs have cooled down to idle (replacing a worker is taken
+to last that long).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from gpuaccept.device.mock.copies import Paths
 from gpuaccept.device.mock.ecc import Ecc, with_corrected
 from gpuaccept.device.mock.identity import load_digest, node_facts
 from gpuaccept.device.mock.integrity import Memory, allocate
-from gpuaccept.device.mock.machine import CALL_S, Machine, hang
+from gpuaccept.device.mock.machine import CALL_S, Machine, hang, made
 from gpuaccept.device.mock.peers import STANDSTILL_GB_PER_S, Peers
 from gpuaccept.device.mock.products import Products, bad_sm, mismatches
 from gpuaccept.device.mock.traffic import Traffic
@@ -149,7 +150,7 @@ class MockNode(Machine):
         elapsed = int(counted / rate) or 1
         self.pass_time(CALL_S + elapsed * 1e-9 + buffer_bytes / rate * 1e-9)
         wrong = 0 if not self.world.names else int(self.number("memory.wrong_words", place, 0.0, self.time_s))
-        return Transfer(elapsed, reads, writes, wrong)
+        return made(Transfer, (elapsed, reads, writes, wrong))
 
     def memory_regions(self, gpu: int, region_bytes: int, passes: int, seed: int) -> tuple[Transfer, ...]:
         """Read the memory region by region."""
@@ -357,6 +358,9 @@ class MockNode(Machine):
                 if body.loaded:
                     body.finish(self.time_s)
             self.closed, self._bank = True, None
+            # what was drawn and found is freed now, not when the collector finds that nobody else knows this node
+            for part in (self._paths, self._peers, self._products, self._memory):
+                part.forget()
 
 
 def _moving(rate: float, gpu: int) -> float:

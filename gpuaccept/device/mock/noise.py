@@ -1,8 +1,8 @@
-"""Noise that is a pure function of seed, quantity and time: hashing in place of a generator's hidden state.
+"""Noise that is a pure function of seed, quantity and tick: hashing in place of a generator's hidden state.
 
-SplitMix64 (Steele, Lea, Flood 2014) turns a 64-bit key and a tick into a uniform number. Student's t with four
-degrees of freedom has a closed quantile function (Shaw 2006, equation 35 ff.), so each draw costs one hash. Scaled by
-1/sqrt(2), the standard deviation of that t, its own standard deviation is 1.
+SplitMix64 (Steele, Lea, Flood 2014) turns a 64-bit key and a tick (a time or a number) into a uniform number.
+Student's t with four degrees of freedom has a closed quantile function (Shaw 2006, equation 35 ff.), so each draw costs
+one hash. Scaled by 1/sqrt(2), the standard deviation of that t, its own standard deviation is 1.
 """
 
 from __future__ import annotations
@@ -121,6 +121,16 @@ def students(u: NDArray[np.float64]) -> NDArray[np.float64]:
     root = np.sqrt(4.0 * u * (1.0 - u))
     excess = np.cos(np.arccos(np.minimum(1.0, root)) / 3.0) / root - 1.0
     return np.copysign(_SQRT2 * np.sqrt(np.maximum(0.0, excess)), u - 0.5)
+
+
+def quantiles(tails: str, u: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The quantile function of QUANTILES that `tails` names, of an array."""
+    import numpy as np
+
+    if tails == "t4":
+        return students(u)
+    one = QUANTILES[tails]
+    return np.array([one(each) for each in u.ravel().tolist()]).reshape(u.shape)
 
 
 def wander(of: int, t: float, period: float) -> float:

@@ -67,6 +67,10 @@ class Peers:
         machine.pass_time(CALL_S + (int(load / slowest) or 1) * 1e-9)
         return tuple([made(Transfer, (int(load / rate) or 1, moved, moved, 0)) for rate in rates])
 
+    def forget(self) -> None:
+        """Drop all paths."""
+        self._crossings.clear()
+
     def _deviating(
         self,
         pairs: tuple[Pair, ...],

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from math import inf
+from typing import get_args
 
 from gpuaccept.check import Gemm, Precision, gpu_subject
-from gpuaccept.device.mock.copies import Path, timer
+from gpuaccept.device.mock.copies import Path, of_gpus
 from gpuaccept.device.mock.machine import Machine
+from gpuaccept.device.mock.scatter import Scatter
 from gpuaccept.errors import DeviceError
 
 NO_SM = -1.0
 """`sm.wrong` where no SM computes wrongly."""
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 TILE = 128
 """Edge of the part of a product that one SM computes at a time [judgement]; a bad SM spoils one element of each."""
 
@@ -21,6 +24,7 @@ class Products:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._paths: dict[tuple[int, Precision], Path] = {}
+        self._scatter: Scatter | None = None
 
     def gemm(self, gpu: int, precision: Precision, size: int, passes: int) -> Gemm:
         """Timed products of square matrices."""
@@ -39,6 +43,11 @@ class Products:
         wrong = self._wrong(place, size, passes, began) if machine.world.names else 0
         return Gemm(elapsed, operations, wrong, model.implementation)
 
+    def forget(self) -> None:
+        """Drop all paths."""
+        self._paths.clear()
+        self._scatter = None
+
     def _new(self, place: int, precision: Precision) -> Path:
         machine = self._machine
         model = machine.model
@@ -49,11 +58,12 @@ class Products:
             rate *= min(1.0, machine.number("clock.sm_lock_mhz", place, inf, t) / model.clock.load_mhz)
             return max(1e-6, rate * machine.number("load.rate", place, 1.0, t))
 
-        # one quantity for all precisions: a GPU that is fast in one is fast in all
-        path = Path(
-            ask, model.noise.iterations, machine.seed, "gemm", place, machine.spread(place), 0.0, timer(machine, place)
-        )
-        self._paths[(place, precision)] = path
+        if self._scatter is None:
+            # the same numbers for all precisions: a GPU that is fast in one is fast in all
+            subjects = of_gpus(machine) * len(PRECISIONS)
+            self._scatter = Scatter(machine.seed, machine.start, model.noise.iterations, "gemm", subjects)
+        row = PRECISIONS.index(precision) * model.gpus + place
+        path = self._paths[(place, precision)] = Path(ask, self._scatter, row)
         return path
 
     def _wrong(self, place: int, size: int, passes: int, began: float) -> int:

@@ -31,7 +31,7 @@ class _Ahead:
 
     def __init__(self, bodies: list[Body], at: Sequence[float], columns: dict[str, Any], shown: Array) -> None:
         self.bodies, self.at, self.columns, self.shown = bodies, at, columns, shown
-        self.rows = {name: _rows(column) for name, column in columns.items()}
+        self.rows = {name: _rows(column, len(at)) for name, column in columns.items()}
         self.first = 0
         """The first sample that was not handed out."""
         self._segments = [body.segments[-1] for body in bodies]
@@ -84,15 +84,14 @@ class SensorBank:
             foreseen = still and further and all(body.end > further[-1] for body in bodies)
             times = at + further if foreseen else at
             columns, shown = self._columns(bodies, np.array(places), np.array(times))
-            clocks = np.array([[memory_clock(place)] for place in places], np.float64)
-            columns["memory_clock_mhz"] = np.repeat(clocks, len(times), axis=1)
+            columns["memory_clock_mhz"] = np.array([[memory_clock(place)] for place in places], np.float64)
             ahead = self._ahead = _Ahead(bodies, times, columns, shown)
         taken, moment = ahead.take(len(at)), tuple(at)
         if self.deviating:
             out = [self._deviated(place, row, moment, taken, ahead.columns, holds) for row, place in enumerate(places)]
         else:
             columns_ = [ahead.rows[name] for name in (*_COLUMNS, "iterations")]
-            out = [Sensors(moment, *[tuple(rows[row][taken]) for rows in columns_]) for row in range(len(places))]
+            out = [Sensors(moment, *[rows[row][taken] for rows in columns_]) for row in range(len(places))]
         if not self.world.model.thermal.margin_readable:
             out = [one._replace(margin_k=NO_MARGIN) for one in out]
         return out
@@ -109,7 +108,7 @@ class SensorBank:
         """One GPU's samples where a sensor shows something else than what is."""
         out: list[Any] = [at]
         for name in (*_COLUMNS, "iterations"):
-            column = columns[name][row, taken]
+            column = np.broadcast_to(columns[name][row], columns["power_w"].shape[1])[taken]
             if name in self.deviating:
                 changed = self._changed(place, name, column, at, holds)
                 if isinstance(changed, Unavailable):
@@ -171,14 +170,16 @@ class SensorBank:
         iterations = np.where(loaded, field("iterations") + rate * np.maximum(0.0, dt + slope * area) + lag, 0.0)
         iterations[:, 0] = np.maximum(iterations[:, 0], [body.shown for body in bodies])
         iterations = np.maximum.accumulate(iterations, axis=1)
-        reasons = np.broadcast_to(field("reasons").astype(np.int64), total.shape)
+        reasons = field("reasons").astype(np.int64)
+        if braked.any():
+            reasons = np.where(braked, reasons | POWER_BRAKE | HW_SLOWDOWN, reasons)
         columns = {
             "power_w": np.round(np.clip(power, 1.0, ceiling), 3),
             "temperature_c": shown,
             "memory_temperature_c": np.round(inlet + field("memory_rise") * total + heat),
             "margin_k": model.thermal.maximum_c - shown,
             "sm_clock_mhz": np.round(np.maximum(clock, 1.0)),
-            "event_reasons": np.where(braked, reasons | POWER_BRAKE | HW_SLOWDOWN, reasons),
+            "event_reasons": reasons,
             "sw_power_cap_ns": _counter(field("cap_ns"), field("cap"), dt),
             "sw_thermal_ns": _counter(field("thermal_ns"), field("thermal"), dt),
             "hw_thermal_ns": _counter(field("hardware_ns"), field("hardware"), dt),
@@ -189,17 +190,15 @@ class SensorBank:
         return columns, iterations
 
 
-def _rows(column: Any) -> list[list[Any]]:
-    """The samples of each GPU as numbers of Python; many columns stay the same."""
-    firsts = column[:, 0].tolist()
+def _rows(column: Any, count: int) -> list[tuple[Any, ...]]:
+    """The samples of each GPU as numbers of Python; many columns stay the same, and some are one wide for that."""
     if (column == column[:, :1]).all():
-        return [[first] * column.shape[1] for first in firsts]
-    rows: list[list[Any]] = column.tolist()
-    return rows
+        return [(first,) * count for first in column[:, 0].tolist()]
+    return list(map(tuple, column.tolist()))
 
 
 def _counter(start: Array, share: Array, dt: Array) -> NDArray[np.int64]:
-    return _whole(start + share * dt * 1e9)
+    return _whole(start + share * dt * 1e9 if share.any() else start)
 
 
 def _whole(values: Array) -> NDArray[np.int64]:
