@@ -52,12 +52,13 @@ def _macro(node: nodes.Macro) -> str:
     names = [argument.name for argument in node.args]
     given = [""] * (len(names) - len(node.defaults)) + [f" = {_expression(value)}" for value in node.defaults]
     parameters = [f"{name}: Any{default}" for name, default in zip(names, given, strict=True)]
-    return _function(f"m_{node.name}", parameters, node.body, frozenset(names))
+    return _function(f"_{node.name}", parameters, node.body, frozenset(names))
 
 
 def _template(name: str, tree: nodes.Template) -> str:
     names = _free(tree)
-    return _function(_name(name), ["*", *(f"{one}: Any" for one in names)], tree.body, frozenset(names))
+    parameters = ["*", *(f"{one}: Any" for one in names)]
+    return _function(_name(name), parameters, tree.body, frozenset(names), f"Of {name}.")
 
 
 def _free(tree: nodes.Template) -> list[str]:
@@ -75,9 +76,12 @@ def _name(template: str) -> str:
     return template.partition(".")[0]
 
 
-def _function(name: str, parameters: Iterable[str], body: list[nodes.Node], bound: frozenset[str]) -> str:
-    lines = [f"def {name}({', '.join(parameters)}) -> str:", "    out: list[str] = []"]
-    lines += _statements(body, bound, 1)
+def _function(
+    name: str, parameters: Iterable[str], body: list[nodes.Node], bound: frozenset[str], said: str = ""
+) -> str:
+    lines = [f"def {name}({', '.join(parameters)}) -> str:"]
+    lines += [f'    """{said}"""'] if said else []
+    lines += ["    out: list[str] = []", *_statements(body, bound, 1)]
     return "\n".join([*lines, '    return "".join(out)', ""])
 
 
@@ -166,9 +170,9 @@ def _expression(node: nodes.Node) -> str:
 
 def _callee(node: nodes.Node) -> str:
     if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "m":
-        return f"m_{node.attr}"
+        return f"_{node.attr}"
     if isinstance(node, nodes.Name):
-        return node.name if node.name == "range" else f"m_{node.name}"
+        return node.name if node.name == "range" else f"_{node.name}"
     raise Unknown(node)
 
 

@@ -8,7 +8,7 @@ DIGEST = "109200fc99b97c022e869e90dd259e0d6c0d79a8257b4af22280ff8fafe6d2fd"
 """Of the templates that this was made from."""
 
 
-def m_symbols(p: Any) -> str:
+def _symbols(p: Any) -> str:
     out: list[str] = []
     out += ('<svg class="defs" width="0" height="0" aria-hidden="true" focusable="false"><defs>\n  <symbol id="g-pass" viewBox="0 0 24 24"><circle cx="12" cy="12" r="10" class="open"/><path d="M7 12.4l3.5 3.5L17.2 8.6" class="open"/></symbol>\n  <symbol id="g-fail" viewBox="0 0 24 24"><rect x="1.5" y="1.5" width="21" height="21" rx="3" class="solid"/><path d="M7.5 7.5l9 9m0-9l-9 9" class="cut"/></symbol>\n  <symbol id="g-inconclusive" viewBox="0 0 24 24"><path d="M12 1.6L22.4 12 12 22.4 1.6 12Z" class="open"/><path d="M8 10.4q2-1.6 4 0t4 0M8 14q2-1.6 4 0t4 0" class="open thin"/></symbol>\n  <symbol id="g-error" viewBox="0 0 24 24"><path d="M12 2.5L22.5 21.5H1.5Z" class="open"/><path d="M12 9v6m0 2.2v1.6" class="open"/></symbol>\n  <symbol id="g-skipped" viewBox="0 0 24 24"><circle cx="12" cy="12" r="10" class="open dashed"/><path d="M7.5 12h9" class="open"/></symbol>\n',)
     for (n, d,) in p.cells:
@@ -23,25 +23,25 @@ def m_symbols(p: Any) -> str:
     return "".join(out)
 
 
-def m_ident(text: Any) -> str:
+def _ident(text: Any) -> str:
     out: list[str] = []
     out += ('<code><bdi>', shown(text), '</bdi></code>',)
     return "".join(out)
 
 
-def m_verdict(v: Any) -> str:
+def _verdict(v: Any) -> str:
     out: list[str] = []
     out += ('<i class="v ', shown(v), '"><svg><use href="#g-', shown(v), '"/></svg>', shown(v), '</i>',)
     return "".join(out)
 
 
-def m_marks() -> str:
+def _marks() -> str:
     out: list[str] = []
     out += ('<i class="mark">× fail</i> <i class="mark">? inconclusive</i> <i class="mark">! not measured</i>',)
     return "".join(out)
 
 
-def m_value(q: Any) -> str:
+def _value(q: Any) -> str:
     out: list[str] = []
     out += ('<span class="num">', shown(q.value), '</span>',)
     if (q.plus_minus or q.unit):
@@ -52,12 +52,12 @@ def m_value(q: Any) -> str:
     return "".join(out)
 
 
-def m_facts(rows: Any) -> str:
+def _facts(rows: Any) -> str:
     out: list[str] = []
     for f in rows:
         out += ('<div><dt>', shown(f.label), '</dt><dd>',)
         if f.code:
-            out += (m_ident(f.text),)
+            out += (_ident(f.text),)
         else:
             out += ('<bdi>', shown(f.text), '</bdi>',)
         if f.note:
@@ -66,7 +66,7 @@ def m_facts(rows: Any) -> str:
     return "".join(out)
 
 
-def m_interval(p: Any, tall: Any = False) -> str:
+def _interval(p: Any, tall: Any = False) -> str:
     out: list[str] = []
     out += ('<svg class="iv', (' tall' if tall else ''), '" viewBox="0 0 1000 24" preserveAspectRatio="none">',)
     if p.others:
@@ -78,7 +78,7 @@ def m_interval(p: Any, tall: Any = False) -> str:
     return "".join(out)
 
 
-def m_cells(row: Any) -> str:
+def _cells(row: Any) -> str:
     out: list[str] = []
     if row.passed:
         out += ('<svg class="iv"><use href="#c-', shown(row.passed), '"/></svg>',)
@@ -90,18 +90,18 @@ def m_cells(row: Any) -> str:
     return "".join(out)
 
 
-def m_tile(t: Any) -> str:
+def _tile(t: Any) -> str:
     out: list[str] = []
     out += ('<li class="tile t-', shown(t.verdict), (' empty' if (t.gpu is None) else ''), '">\n',)
     if (t.gpu is None):
         out += ('<div class="tile-head"><span class="tile-name">–</span><span class="quiet">no GPU found</span></div>\n<div class="tile-id"><bdi>', shown(t.slot), '</bdi></div>\n',)
     else:
-        out += ('<div class="tile-head"><span class="tile-name"><span class="wide">GPU </span>', shown(t.gpu), '</span>', m_verdict(t.verdict), '</div>\n<div class="tile-id"><bdi>', shown(t.slot), '</bdi> ',)
+        out += ('<div class="tile-head"><span class="tile-name"><span class="wide">GPU </span>', shown(t.gpu), '</span>', _verdict(t.verdict), '</div>\n<div class="tile-id"><bdi>', shown(t.slot), '</bdi> ',)
         if t.serial:
-            out += (m_ident(t.serial),)
+            out += (_ident(t.serial),)
         out += ('</div>\n',)
         if t.plot:
-            out += (m_interval(t.plot),)
+            out += (_interval(t.plot),)
         out += ('\n<dl>\n',)
         for f in t.figures:
             out += ('<div',)
@@ -116,7 +116,7 @@ def m_tile(t: Any) -> str:
     return "".join(out)
 
 
-def m_loom(t: Any) -> str:
+def _loom(t: Any) -> str:
     out: list[str] = []
     out += ('<div class="lane">',)
     if (not (t.gpu is None)):
@@ -132,7 +132,7 @@ def m_loom(t: Any) -> str:
     return "".join(out)
 
 
-def m_locator(m: Any) -> str:
+def _locator(m: Any) -> str:
     out: list[str] = []
     out += ('<svg class="locator" role="img" aria-label="', shown(m.description), '" viewBox="0 0 ', shown(m.width), ' ', shown(m.height), '" width="', shown(m.width), '" height="', shown(m.height), '">\n',)
     for s in m.spots:
@@ -141,7 +141,7 @@ def m_locator(m: Any) -> str:
     return "".join(out)
 
 
-def m_panel(s: Any, times: Any) -> str:
+def _panel(s: Any, times: Any) -> str:
     out: list[str] = []
     out += ('<div class="panel">\n<div class="panel-name"><b>', shown(s.title), '</b> <span class="unit">', shown(s.unit), '</span></div>\n<svg class="chart" role="img" aria-label="', shown(s.description), '">\n',)
     for (x, _, _,) in times:
@@ -163,7 +163,7 @@ def m_panel(s: Any, times: Any) -> str:
     return "".join(out)
 
 
-def m_strip(s: Any) -> str:
+def _strip(s: Any) -> str:
     out: list[str] = []
     out += ('<svg class="strip" role="img" aria-label="', shown(s.description), '"><use href="#s-', shown(s.frame), '"/>',)
     if s.paths:
@@ -176,17 +176,18 @@ def m_strip(s: Any) -> str:
 
 
 def certificate(*, detailed: Any, envelope: Any, hashes: Any, p: Any, paper: Any, style: Any, template: Any) -> str:
+    """Of certificate.html.j2."""
     out: list[str] = []
     out += ('<!doctype html>\n<html lang="', shown(p.language), '">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src ', shown(hashes), '; base-uri \'none\'; form-action \'none\'">\n<meta name="gpuaccept-template" content="', shown(template), '">\n<meta name="gpuaccept-language" content="', shown(p.language), '">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n<title>', ('SIMULATED · ' if p.simulated else ''), shown(p.decision), ' · ', shown(p.title), ' ', shown(p.certificate_id), '</title>\n<style>', shown(style), '</style>\n<style>', shown(paper), '</style>\n</head>\n<body',)
     if p.simulated:
         out += (' class="simulated"',)
-    out += ('>\n', m_symbols(p), '\n',)
+    out += ('>\n', _symbols(p), '\n',)
     if p.simulated:
         out += ('<div class="watermark" aria-hidden="true"><svg focusable="false"><g transform="rotate(-32)"><text x="-34%" y="36%">SIMULATED</text><text x="-34%" y="82%">SIMULATED</text></g></svg></div>\n',)
     out += ('\n<header class="top">\n  <div class="brand"><span class="logo" aria-hidden="true"></span><b>gpuaccept</b> <span>', shown(p.title), '</span></div>\n  <div class="ident">',)
     if p.simulated:
         out += ('<span class="sim">SIMULATED</span> ',)
-    out += (m_ident(p.certificate_id), '</div>\n</header>\n\n<main>\n<section class="verdict d-', shown(p.seal), '" aria-labelledby="verdict">\n  <div class="say">\n    <svg class="seal" aria-hidden="true" focusable="false"><use href="#g-', shown(p.seal), '"/></svg>\n    <div>\n      <h1 id="verdict">', shown(p.decision),)
+    out += (_ident(p.certificate_id), '</div>\n</header>\n\n<main>\n<section class="verdict d-', shown(p.seal), '" aria-labelledby="verdict">\n  <div class="say">\n    <svg class="seal" aria-hidden="true" focusable="false"><use href="#g-', shown(p.seal), '"/></svg>\n    <div>\n      <h1 id="verdict">', shown(p.decision),)
     if p.simulated:
         out += (' <small>SIMULATED</small>',)
     out += ('</h1>\n      <p class="lead"><bdi>', shown(p.reason), '</bdi></p>\n      <p class="tally">Of ', shown(p.totals.required), ' required verdicts ', shown(((p.totals.required - p.totals.failed) - p.totals.undecided)), ' pass, ', shown(p.totals.failed), ' fail, ', shown(p.totals.undecided), ' not decided.</p>\n',)
@@ -194,7 +195,7 @@ def certificate(*, detailed: Any, envelope: Any, hashes: Any, p: Any, paper: Any
         out += ('      <p class="tally"><b><bdi>', shown(p.no_acceptance), '</bdi></b></p>\n',)
     if p.unproven:
         out += ('      <p class="tally">', shown(p.unproven), ' <a href="#s2">All of it</a></p>\n',)
-    out += ('    </div>\n  </div>\n  <dl class="what">\n', m_facts(p.what), '\n  </dl>\n</section>\n\n',)
+    out += ('    </div>\n  </div>\n  <dl class="what">\n', _facts(p.what), '\n  </dl>\n</section>\n\n',)
     if p.items:
         out.append(findings(detailed=detailed, p=p))
     out += ('\n<section class="s-sure" aria-label="How sure">\n  <dl class="sure">\n',)
@@ -209,21 +210,21 @@ def certificate(*, detailed: Any, envelope: Any, hashes: Any, p: Any, paper: Any
         for t in p.board.tiles[:4]:
             if not p.board.fabric:
                 continue
-            out += (m_tile(t),)
+            out += (_tile(t),)
         for t in p.board.tiles:
             if not (not p.board.fabric):
                 continue
-            out += (m_tile(t),)
+            out += (_tile(t),)
         out += ('</ol>\n',)
         if p.board.fabric:
             out += ('    <div class="fabric', (' one' if (len(p.board.tiles) <= 4) else ''), '" role="img" aria-label="NVLinks: ', shown(p.board.description), '">\n',)
             for t in p.board.tiles:
-                out += (m_loom(t),)
+                out += (_loom(t),)
             out += ('      <div class="switch"><span>', shown(p.board.fabric), '</span><span class="num">', shown(p.board.description), '</span></div>\n    </div>\n',)
             if (len(p.board.tiles) > 4):
                 out += ('    <ol class="tiles" start="5">',)
                 for t in p.board.tiles[4:]:
-                    out += (m_tile(t),)
+                    out += (_tile(t),)
                 out += ('</ol>\n',)
         out += ('  </div>\n',)
     else:
@@ -235,11 +236,11 @@ def certificate(*, detailed: Any, envelope: Any, hashes: Any, p: Any, paper: Any
             for text in (g.serial, g.uuid, g.bus, g.vbios, g.part_number,):
                 out += ('<td>',)
                 if text:
-                    out += (m_ident(text),)
+                    out += (_ident(text),)
                 else:
                     out += ('<span class="quiet">not known</span>',)
         out += ('    </tbody>\n  </table>\n  </div>\n',)
-    out += ('  <dl class="facts">\n', m_facts(p.node_facts), '\n  </dl>\n  </div>\n</section>\n\n<section class="s-unseen" aria-labelledby="s2">\n  <header><h2 id="s2"><span>2</span> Not proven</h2><p>What this page does not prove, and how much could have gone unseen. Bounds at 95&#8239;% confidence.</p></header>\n  <div>\n',)
+    out += ('  <dl class="facts">\n', _facts(p.node_facts), '\n  </dl>\n  </div>\n</section>\n\n<section class="s-unseen" aria-labelledby="s2">\n  <header><h2 id="s2"><span>2</span> Not proven</h2><p>What this page does not prove, and how much could have gone unseen. Bounds at 95&#8239;% confidence.</p></header>\n  <div>\n',)
     if p.gaps:
         out += ('  <h3 class="sub">Planned and not measured</h3>\n  <table role="table" class="plain stack unseen">\n    <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">What</th><th role="columnheader" scope="col">How many</th><th role="columnheader" scope="col">Why</th></tr></thead>\n    <tbody role="rowgroup">\n',)
         for g in p.gaps:
@@ -252,20 +253,20 @@ def certificate(*, detailed: Any, envelope: Any, hashes: Any, p: Any, paper: Any
     if p.not_in_plan:
         out += ('  <p class="foot">Required by the profile and not in this plan, so not decided here: ',)
         for at, name in enumerate(p.not_in_plan, 1):
-            out += (m_ident(name), ('' if (at == len(p.not_in_plan)) else ', '),)
+            out += (_ident(name), ('' if (at == len(p.not_in_plan)) else ', '),)
         out += ('.</p>\n',)
     out += ('  </div>\n</section>\n\n',)
     out.append(results(p=p))
-    out += ('\n<section class="s-method" aria-labelledby="s5">\n  <header><h2 id="s5"><span>5</span> Method</h2><p>Limits stand in the profile, samples in the record; the verdict is a function of both and can be drawn again.</p></header>\n  <div>\n  <dl class="facts">\n', m_facts(p.method), '\n  </dl>\n',)
+    out += ('\n<section class="s-method" aria-labelledby="s5">\n  <header><h2 id="s5"><span>5</span> Method</h2><p>Limits stand in the profile, samples in the record; the verdict is a function of both and can be drawn again.</p></header>\n  <div>\n  <dl class="facts">\n', _facts(p.method), '\n  </dl>\n',)
     if p.risks:
         out += ('  <h3 class="sub">How often a limit is wrong</h3>\n  <p class="foot">For one part, by the scatter that the profile declares, taken as normal. u: standard uncertainty. Seen: loss of a typical part that keeps it from passing with 95&#8239;% power. False accept: a part beyond the limit passes. False reject: a good part does not pass at the first look; a further look follows.</p>\n  <table role="table" class="plain stack risks">\n    <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Limit</th><th role="columnheader" scope="col">u</th><th role="columnheader" scope="col">Seen</th><th role="columnheader" scope="col">False accept</th><th role="columnheader" scope="col">False reject</th></tr></thead>\n    <tbody role="rowgroup">\n',)
         for r in p.risks:
-            out += ('<tr role="row"><th role="rowheader" scope="row">', m_ident(r.metric), ' <bdi>', shown(r.requirement), '</bdi><td role="cell" class="num">', shown(r.uncertainty), '<td role="cell" class="num">', shown(r.loss), '<td role="cell" class="num">', shown(r.false_accept), '<td role="cell" class="num">', shown(r.false_reject), '\n',)
+            out += ('<tr role="row"><th role="rowheader" scope="row">', _ident(r.metric), ' <bdi>', shown(r.requirement), '</bdi><td role="cell" class="num">', shown(r.uncertainty), '<td role="cell" class="num">', shown(r.loss), '<td role="cell" class="num">', shown(r.false_accept), '<td role="cell" class="num">', shown(r.false_reject), '\n',)
         out += ('    </tbody>\n  </table>\n',)
-    out += ('  <h3 class="sub">Checks</h3>\n  <dl class="facts">\n', m_facts(p.checks), '\n  </dl>\n',)
+    out += ('  <h3 class="sub">Checks</h3>\n  <dl class="facts">\n', _facts(p.checks), '\n  </dl>\n',)
     if p.coverage:
-        out += ('  <h3 class="sub">Measured of planned</h3>\n  <dl class="facts">\n', m_facts(p.coverage), '\n  </dl>\n',)
-    out += ('  </div>\n</section>\n\n<section class="s-runs" aria-labelledby="s6">\n  <header><h2 id="s6"><span>6</span> Runs</h2><p>Every run that was started with this key is counted, and one without an end as failed.</p></header>\n  <div>\n  <dl class="facts">\n', m_facts(p.ledger), '\n  </dl>\n',)
+        out += ('  <h3 class="sub">Measured of planned</h3>\n  <dl class="facts">\n', _facts(p.coverage), '\n  </dl>\n',)
+    out += ('  </div>\n</section>\n\n<section class="s-runs" aria-labelledby="s6">\n  <header><h2 id="s6"><span>6</span> Runs</h2><p>Every run that was started with this key is counted, and one without an end as failed.</p></header>\n  <div>\n  <dl class="facts">\n', _facts(p.ledger), '\n  </dl>\n',)
     if p.steps:
         out += ('  <table role="table" class="plain stack steps">\n    <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Step</th><th role="columnheader" scope="col">Visit</th><th role="columnheader" scope="col">Began, s</th><th role="columnheader" scope="col">Took</th><th role="columnheader" scope="col">Outcome</th></tr></thead>\n    <tbody role="rowgroup">\n',)
         for s in p.steps:
@@ -276,14 +277,14 @@ def certificate(*, detailed: Any, envelope: Any, hashes: Any, p: Any, paper: Any
     if p.events:
         out += ('  <h3 class="sub">Events</h3>\n  <dl class="facts one">\n',)
         for (at, subject, text,) in p.events:
-            out += ('    <div><dt class="num">', shown(at), ' s</dt><dd>', m_ident(subject), ' <bdi>', shown(text), '</bdi></dd></div>\n',)
+            out += ('    <div><dt class="num">', shown(at), ' s</dt><dd>', _ident(subject), ' <bdi>', shown(text), '</bdi></dd></div>\n',)
         out += ('  </dl>\n',)
     out += ('  </div>\n</section>\n\n<section class="s-sign" aria-labelledby="s7">\n  <header><h2 id="s7"><span>7</span> Signatures</h2><p>',)
     if p.simulated:
         out += ('A key thrown away after the run: it proves nothing. ',)
     out += ('This page can\'t check itself, and says of no key whose it is; the commands here can, with the buyer\'s own list of keys.</p></header>\n  <div>\n  <ol class="signers">\n',)
     for s in p.signers:
-        out += ('    <li><b><bdi>', shown(s.role), '</bdi></b><span class="label">key, sha256 of its SPKI</span>', m_ident(s.key), '<span class="quiet">signed: the record, at its end</span></li>\n',)
+        out += ('    <li><b><bdi>', shown(s.role), '</bdi></b><span class="label">key, sha256 of its SPKI</span>', _ident(s.key), '<span class="quiet">signed: the record, at its end</span></li>\n',)
     if not p.signers:
         out += ('    <li><b>nobody</b><span class="quiet">the record names no key</span></li>\n',)
     out += ('  </ol>\n  <div class="check">\n    <p class="label">Record, sha256</p>\n    <p><code class="digest">',)
@@ -291,7 +292,7 @@ def certificate(*, detailed: Any, envelope: Any, hashes: Any, p: Any, paper: Any
         out += ('<span>', shown(p.digest[i:(i + 8)]), '</span> ',)
     out += ('</code></p>\n    <p class="label">Check it offline</p>\n    <pre tabindex="0" role="region" aria-label="Commands that check this certificate"><code>gpuaccept verify certificate.html --trust trust.yaml', (' --allow-simulated' if p.simulated else ''), '</code></pre>\n    <p class="label">Without gpuaccept: take the record out of this page, then check one signature with openssl (node.pub: the signer\'s public key, from whoever vouches for it)</p>\n    <pre tabindex="0" role="region" aria-label="Commands that check the signature without gpuaccept"><code>sed -n \'/^&lt;script /,/^&lt;\\/script&gt;/p\' certificate.html | sed \'1d;$d\' | tr -d \'\\n\' > record.json\nsha256sum record.json\nsed \'s/.*"payload":"\\([^"]*\\)".*/\\1/\' record.json | base64 -d > payload.json\nsed \'s/.*"sig":"\\([^"]*\\)".*/\\1/\' record.json | base64 -d > signature\n{ printf \'DSSEv1 28 application/vnd.in-toto+json %d \' "$(wc -c &lt; payload.json)"; cat payload.json; } > signed\nopenssl pkeyutl -verify -pubin -inkey node.pub -rawin -in signed -sigfile signature</code></pre>\n  </div>\n  </div>\n</section>\n\n',)
     if p.annex:
-        out += ('<section class="annex" aria-labelledby="sa">\n  <header><h2 id="sa"><span>A</span> Every GPU</h2><p>The judged figure of each GPU. Underlined: worst. U: the largest of the row. ', m_marks(), '</p></header>\n  <div class="scroll" tabindex="0" role="region" aria-label="Values of every GPU">\n  <table class="matrix every">\n    <thead><tr><th scope="col">Metric</th><th scope="col">Unit</th>',)
+        out += ('<section class="annex" aria-labelledby="sa">\n  <header><h2 id="sa"><span>A</span> Every GPU</h2><p>The judged figure of each GPU. Underlined: worst. U: the largest of the row. ', _marks(), '</p></header>\n  <div class="scroll" tabindex="0" role="region" aria-label="Values of every GPU">\n  <table class="matrix every">\n    <thead><tr><th scope="col">Metric</th><th scope="col">Unit</th>',)
         for g in p.gpus:
             out += ('<th scope="col">', shown(g), '</th>',)
         out += ('<th scope="col">U</th><th scope="col">Limit</th></tr></thead>\n',)
@@ -309,7 +310,7 @@ def certificate(*, detailed: Any, envelope: Any, hashes: Any, p: Any, paper: Any
                         out += ('>', shown(text),)
                 out += ('<td>', shown(r.uncertainty), '<td>', shown(r.limit), '\n',)
         out += ('  </table>\n  </div>\n</section>\n',)
-    out += ('</main>\n<footer class="end"><p>Measured until <span class="num">', shown(p.ended), '</span>. Modelled on laboratory practice; not an accredited calibration. Relates only to the node listed; reproduce in full only.</p><p><b>End of ', ('certificate' if (p.title == 'Acceptance certificate') else 'report'), '</b> ', m_ident(p.certificate_id),)
+    out += ('</main>\n<footer class="end"><p>Measured until <span class="num">', shown(p.ended), '</span>. Modelled on laboratory practice; not an accredited calibration. Relates only to the node listed; reproduce in full only.</p><p><b>End of ', ('certificate' if (p.title == 'Acceptance certificate') else 'report'), '</b> ', _ident(p.certificate_id),)
     if p.simulated:
         out += (' <span class="sim">SIMULATED</span>',)
     out += ('</p></footer>\n<script type="application/vnd.gpuaccept.record+json" id="gpuaccept-record">\n', shown(envelope), '\n</script>\n</body>\n</html>\n',)
@@ -317,42 +318,43 @@ def certificate(*, detailed: Any, envelope: Any, hashes: Any, p: Any, paper: Any
 
 
 def findings(*, detailed: Any, p: Any) -> str:
+    """Of findings.html.j2."""
     out: list[str] = []
     out += ('<section class="failures f-', shown(p.seal), '" aria-labelledby="fs">\n  <header><h2 id="fs">', ('Failure sheet' if (p.seal == 'fail') else 'What keeps it undecided'), '</h2><p>', shown(len(p.items)), ' ', ('finding' if (len(p.items) == 1) else 'findings, in the order to work on'), '. Take this page to the rack.</p></header>\n',)
     if (len(p.items) > 2):
         out += ('  <div class="scroll" tabindex="0" role="region" aria-label="All findings">\n  <table class="plain list">\n    <thead><tr><th scope="col">Nr</th><th scope="col">Verdict</th><th scope="col">Finding</th><th scope="col">Slot</th><th scope="col">Serial</th><th scope="col">Measured</th><th scope="col">Limit</th><th scope="col">Action</th></tr></thead>\n    <tbody>\n',)
         for f in p.items:
-            out += ('    <tr><td class="num">', shown(f.nr), '</td><td>', m_verdict(f.result), '</td><th scope="row"><bdi>', shown(f.title), '</bdi></th><td><bdi>', shown(f.slot), '</bdi></td><td>',)
+            out += ('    <tr><td class="num">', shown(f.nr), '</td><td>', _verdict(f.result), '</td><th scope="row"><bdi>', shown(f.title), '</bdi></th><td><bdi>', shown(f.slot), '</bdi></td><td>',)
             if f.serial:
-                out += (m_ident(f.serial),)
-            out += ('</td><td>', m_value(f.value), '</td><td class="num"><bdi>', shown(f.requirement), '</bdi></td><td>', shown(f.action), '</td></tr>\n',)
+                out += (_ident(f.serial),)
+            out += ('</td><td>', _value(f.value), '</td><td class="num"><bdi>', shown(f.requirement), '</bdi></td><td>', shown(f.action), '</td></tr>\n',)
         out += ('    </tbody>\n  </table>\n  </div>\n',)
     for f in p.items[:detailed]:
         out += ('  <article class="finding f-', shown(f.result), '">\n    <header>\n      <h3><span class="nr">', shown(f.nr), '</span> <bdi>', shown(f.title), '</bdi></h3>\n      <p class="gist"><bdi>', shown(f.gist), '</bdi></p>\n    </header>\n    <div class="part">\n',)
         if f.map:
-            out += ('      ', m_locator(f.map), '\n      <p class="air">places in the order of their slots</p>\n',)
+            out += ('      ', _locator(f.map), '\n      <p class="air">places in the order of their slots</p>\n',)
         out += ('      <dl>\n',)
         for (label, text, code,) in f.part:
             out += ('        <div><dt>', shown(label), '</dt><dd>',)
             if code:
-                out += (m_ident(text),)
+                out += (_ident(text),)
             else:
                 out += ('<b><bdi>', shown(text), '</bdi></b>',)
             out += ('</dd></div>\n',)
-        out += ('      </dl>\n    </div>\n    <div class="case">\n      <div class="against">\n        <div>', m_verdict(f.result), '</div>\n        <div class="big">', m_value(f.value), '</div>\n        <div class="lim">limit <bdi>', shown(f.requirement), '</bdi><br><span class="quiet">', m_ident(f.metric),)
+        out += ('      </dl>\n    </div>\n    <div class="case">\n      <div class="against">\n        <div>', _verdict(f.result), '</div>\n        <div class="big">', _value(f.value), '</div>\n        <div class="lim">limit <bdi>', shown(f.requirement), '</bdi><br><span class="quiet">', _ident(f.metric),)
         if f.source:
             out += (', <bdi>', shown(f.source), '</bdi>',)
         out += ('</span></div>\n',)
         if f.plot:
-            out += ('<div class="shape">', m_interval(f.plot, True), '<span class="quiet">line: limit, right of it is good; ticks: the others</span></div>',)
+            out += ('<div class="shape">', _interval(f.plot, True), '<span class="quiet">line: limit, right of it is good; ticks: the others</span></div>',)
         elif f.strip:
-            out += ('<div class="shape">', m_strip(f.strip), '<span class="quiet">', shown(f.strip.counts), '</span></div>',)
+            out += ('<div class="shape">', _strip(f.strip), '<span class="quiet">', shown(f.strip.counts), '</span></div>',)
         out += ('\n      </div>\n      <div class="cols">\n        <div class="do"><h4>Do next</h4><ol>',)
         for a in f.advice:
             out += ('<li>',)
             for (text, code,) in a:
                 if code:
-                    out += (m_ident(text),)
+                    out += (_ident(text),)
                 else:
                     out += ('<bdi>', shown(text), '</bdi>',)
             out += ('</li>',)
@@ -368,7 +370,7 @@ def findings(*, detailed: Any, p: Any) -> str:
         if f.also:
             out += ('      <table role="table" class="plain stack also">\n        <caption>The same part also misses</caption>\n        <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Verdict</th><th role="columnheader" scope="col">Metric</th><th role="columnheader" scope="col">Where</th><th role="columnheader" scope="col">Measured</th><th role="columnheader" scope="col">Limit</th></tr></thead>\n        <tbody role="rowgroup">\n',)
             for a in f.also:
-                out += ('<tr role="row"><td role="cell">', m_verdict(a.result), '<th role="rowheader" scope="row"><bdi>', shown(a.label), '</bdi> ', m_ident(a.metric), '<td role="cell"><bdi>', shown(a.where), '</bdi><td role="cell">', m_value(a.value), '<td role="cell"><bdi>', shown(a.requirement), '</bdi>\n',)
+                out += ('<tr role="row"><td role="cell">', _verdict(a.result), '<th role="rowheader" scope="row"><bdi>', shown(a.label), '</bdi> ', _ident(a.metric), '<td role="cell"><bdi>', shown(a.where), '</bdi><td role="cell">', _value(a.value), '<td role="cell"><bdi>', shown(a.requirement), '</bdi>\n',)
             out += ('        </tbody>\n      </table>\n',)
         if f.further:
             out += ('      <p class="foot">', shown(f.further), '</p>\n',)
@@ -380,6 +382,7 @@ def findings(*, detailed: Any, p: Any) -> str:
 
 
 def results(*, p: Any) -> str:
+    """Of results.html.j2."""
     out: list[str] = []
     out += ('<section class="s-results" aria-labelledby="s3">\n  <header><h2 id="s3"><span>3</span> Results</h2><p>Each row shows the subject that is worst; ticks are the others. <b>The upright line is the limit; right of it is good</b>, whichever way the metric runs. Bar: ± U. Scale −5&#8239;% … +10&#8239;% of the limit unless marked *.</p><p>Squares: exact results, one a GPU; one that deviates is filled and stands left.</p><p><i class="eff">observe</i> is shown and never decides, <i class="eff">valid</i> must hold for others to count. The number behind a limit is that of its source, listed below the table.</p></header>\n',)
     if p.groups:
@@ -390,7 +393,7 @@ def results(*, p: Any) -> str:
                 out += ('<tr role=row',)
                 if (r.verdict != 'pass'):
                     out += (' class="r-', shown(r.verdict), (' e-observe' if (r.effect == 'observe') else ''), '"',)
-                out += ('><td role=cell>', m_verdict(r.verdict),)
+                out += ('><td role=cell>', _verdict(r.verdict),)
                 if (r.effect != 'require'):
                     out += (' <i class="eff">', shown(r.effect), '</i>',)
                 out += ('<th role=rowheader>', shown(r.label), ' <code>', shown(r.metric), '</code><td role=cell><b>', shown(r.worst.value),)
@@ -404,9 +407,9 @@ def results(*, p: Any) -> str:
                     out += ('<br>', shown(r.counts),)
                 out += ('</small><td role=cell>',)
                 if r.plot:
-                    out += (m_interval(r.plot),)
+                    out += (_interval(r.plot),)
                 else:
-                    out += (m_cells(r),)
+                    out += (_cells(r),)
                 out += ('<td role=cell><b>', shown(r.requirement), ('*' if r.own_scale else ''), '</b> <small>', shown(r.source), ' <a href="#r', shown(r.note), '">', shown(r.note), '</a></small>\n',)
             out += ('    </tbody>\n',)
         out += ('  </table>\n  <h3 class="sub">Sources of the limits</h3>\n  <ol class="sources">\n',)
@@ -419,16 +422,16 @@ def results(*, p: Any) -> str:
     if p.strips:
         out += ('<section class="s-links" aria-labelledby="s3l">\n  <header><h2 id="s3l">Links and pairs</h2><p>One cell a link, or an ordered pair, in groups by GPU (', shown(', '.join(map(str, p.gpus))), '). Open: pass. Filled: fail or inconclusive. Pale: not measured.</p></header>\n  <div class="strips">\n',)
         for s in p.strips:
-            out += ('<div class="strip-row', (' bad' if (s.verdict == 'fail') else ''), '">\n<div><bdi>', shown(s.label), '</bdi> <code>', shown(s.metric), '</code></div>\n', m_strip(s), '\n<div class="r"><span class="lim"><bdi>', shown(s.requirement), '</bdi></span> <span class="quiet">', shown(s.counts),)
+            out += ('<div class="strip-row', (' bad' if (s.verdict == 'fail') else ''), '">\n<div><bdi>', shown(s.label), '</bdi> <code>', shown(s.metric), '</code></div>\n', _strip(s), '\n<div class="r"><span class="lim"><bdi>', shown(s.requirement), '</bdi></span> <span class="quiet">', shown(s.counts),)
             if (s.effect != 'require'):
                 out += (' · ', shown(s.effect),)
             out += ('</span></div>\n</div>\n',)
         out += ('  </div>\n</section>\n',)
     out += ('\n',)
     if p.matrices:
-        out += ('<section class="s-pairs" aria-labelledby="s3p">\n  <header><h2 id="s3p">Pairs</h2><p>Every ordered pair of GPUs: the row acts, the column is its peer. Figures: median of all repetitions, the worst underlined. ', m_marks(), '</p></header>\n  <div class="matrices">\n',)
+        out += ('<section class="s-pairs" aria-labelledby="s3p">\n  <header><h2 id="s3p">Pairs</h2><p>Every ordered pair of GPUs: the row acts, the column is its peer. Figures: median of all repetitions, the worst underlined. ', _marks(), '</p></header>\n  <div class="matrices">\n',)
         for x in p.matrices:
-            out += ('    <figure>\n      <figcaption><b><bdi>', shown(x.title), '</bdi></b> ', m_ident(x.metric), '<br><span class="quiet">', shown(x.unit), ', ', shown(x.note),)
+            out += ('    <figure>\n      <figcaption><b><bdi>', shown(x.title), '</bdi></b> ', _ident(x.metric), '<br><span class="quiet">', shown(x.unit), ', ', shown(x.note),)
             if x.requirement:
                 out += ('; limit <bdi>', shown(x.requirement), '</bdi>',)
             out += ('</span></figcaption>\n      <div class="scroll" tabindex="0" role="region" aria-label="', shown(x.metric), '">\n      <table class="matrix pairs">\n<thead><tr><td>',)
@@ -453,7 +456,7 @@ def results(*, p: Any) -> str:
     if p.load:
         out += ('<section class="s-soak" aria-labelledby="s4">\n  <header><h2 id="s4"><span>4</span> Soak</h2><p>', shown(p.load.seconds), ' under load, pauses between segments left out. Band: lowest to highest of all GPUs, so a dip of one sample shows. Line: middle. Red: a GPU that misses a limit.</p></header>\n  <figure class="soak">\n',)
         for s in p.load.panels:
-            out += (m_panel(s, p.load.times),)
+            out += (_panel(s, p.load.times),)
         out += ('    <div class="panel times" aria-hidden="true"><div></div><svg class="chart">',)
         for (x, anchor, text,) in p.load.times:
             out += ('<text class="lab" x="', shown(x), '%" y="11" text-anchor="', shown(anchor), '">', shown(text), '</text>',)

@@ -95,6 +95,7 @@ def main() -> None:
         code = _system_refused(error)
     except Exception as error:  # the last resort: the user gets a sentence, --debug the traceback
         code = _broke(error)
+    gc.freeze()  # a last collection would look through everything, and all of it goes with the process
     sys.exit(code if isinstance(code, int) else 0)
 
 

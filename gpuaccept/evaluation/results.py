@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import lzma
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 
@@ -56,6 +57,19 @@ def read(path: Path, program: str) -> dict[str, Result]:
     decoder = msgspec.json.Decoder(Line)
     lines = [decoder.decode(line) for line in path.read_bytes().split(b"\n")[:-1] if line]
     return {line.result.key: line.result for line in lines if line.program == program}
+
+
+def publish(path: Path, program: str, results: Mapping[str, Result]) -> None:
+    """Write results as the compressed file that goes with the page: anyone can repeat each, and go on from there."""
+    lines = (msgspec.json.encode(Line(program, results[key])) + b"\n" for key in sorted(results))
+    path.write_bytes(lzma.compress(b"".join(lines)))
+
+
+def adopt(published: Path, path: Path) -> None:
+    """Begin a file of results, where there is none yet, with those that were published."""
+    if published.is_file() and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(lzma.decompress(published.read_bytes()))
 
 
 def evaluate(

@@ -86,18 +86,18 @@ def _estimates(ground: Scope, data: Tables, name: str) -> dict[str, Estimate]:
     if declared.kind == "sampled":
         sampled = data.sampled(declared)
         return {s: one for s in measured.subjects if (one := sampled.estimate(s, ground.cohort.tails)) is not None}
-    changes = declared.kind in ("difference", "rate")
-    if measured.even and len(measured.distinct()) == 1 and not changes:
-        one = _reading(declared.kind, measured.visits(measured.subjects[0]), None)
-        return dict.fromkeys(measured.subjects, one)
-    out = {}
+    changes = data.changes(declared).values if declared.kind in ("difference", "rate") else None
+    out: dict[str, Estimate] = {}
+    known: dict[tuple[Sequence[Samples], float | None], Estimate] = {}  # most subjects of a node show the same
     for subject in measured.subjects:
         visits = measured.visits(subject)
-        if not any(visits):
+        changed = changes.get(subject) if changes is not None else None
+        if not any(visits) or (changes is not None and changed is None):
             continue
-        changed = data.changes(declared).values.get(subject) if changes else None
-        if changed is not None or not changes:
-            out[subject] = _reading(declared.kind, visits, changed)
+        key = visits, changed
+        if key not in known:
+            known[key] = _reading(declared.kind, visits, changed)
+        out[subject] = known[key]
     return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import compress
+from itertools import chain, compress
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -44,6 +44,7 @@ class Sampled:
         """Visits that a further look needs."""
         self._factor = coverage_factor
         self._guards: dict[int, float | None] = {}
+        self._halves: dict[tuple[int, Tails], float | None] = {}
         self._scattering: dict[str, bool] | None = None
         self._values: dict[str, tuple[float, ...]] = _all_medians(measured) or {
             subject: tuple(_middle(samples) for samples in measured.visits(subject))
@@ -103,11 +104,9 @@ class Sampled:
         visits = self.visits(subject)
         if not visits:
             return None
-        value, guard = self.middles[subject], self.guard(len(visits))
-        half = None
-        if self.facts is not None and self.facts.visit is not None:
-            half = abs(value) * interval_of(self.facts, self.facts.visit, len(visits), tails)
-        samples = [float(s) for row in self.measured.visits(subject) for s in row]
+        value, guard, half = self.middles[subject], self.guard(len(visits)), self._half(len(visits), tails)
+        half = None if half is None else abs(value) * half
+        samples = [*chain.from_iterable(self.measured.visits(subject))]
         return Estimate(
             value=value,
             expanded_uncertainty=guard * abs(value) if guard is not None else None,
@@ -117,6 +116,13 @@ class Sampled:
             minimum=min(samples),
             maximum=max(samples),
         )
+
+    def _half(self, visits: int, tails: Tails) -> float | None:
+        """Half the 95 % interval as a fraction of the value; None without pooled sigma."""
+        if (visits, tails) not in self._halves:
+            facts, sigma = self.facts, self.facts.visit if self.facts else None
+            self._halves[visits, tails] = interval_of(facts, sigma, visits, tails) if facts and sigma else None
+        return self._halves[visits, tails]
 
 
 def relative_uncertainty(facts: MetricFacts, visit: Sigma, visits: int) -> float:

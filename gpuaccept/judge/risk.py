@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from gpuaccept.data import Cohort, Limit, MetricFacts, Sigma
@@ -69,6 +70,7 @@ def _uncertainty(cohort: Cohort, facts: MetricFacts, visit: Sigma) -> tuple[floa
     return u, guard_of(u, visit.degrees_of_freedom, cohort.coverage_factor)
 
 
+@lru_cache(maxsize=64)
 def _global_risks(distance: float, guard: float, spread: float, u: float) -> tuple[float, float]:
     """Consumer's and producer's risk of a limit `distance` below the typical part, by Simpson's rule over parts.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from itertools import chain
+
+from msgspec import Struct
 
 from gpuaccept.data import Cohort, Evidence, Failure, Limit, MetricDeclaration, Plan, PlanSpec
 from gpuaccept.judge.subjects import expected, gpus_of
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """Evidence with its cohort, and indexes over its plan, declarations and failures."""
 
     evidence: Evidence

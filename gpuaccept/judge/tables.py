@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from gpuaccept.data import Column, MetricDeclaration
 from gpuaccept.judge.changes import Changes, changes
@@ -12,15 +13,14 @@ from gpuaccept.judge.measured import Measured
 from gpuaccept.judge.scope import Scope
 
 
-@dataclass
-class Tables:
+class Tables(Struct):
     """Samples by metric, sorted out once for all limits of a metric."""
 
     scope: Scope
     columns: Mapping[str, list[Column]]
-    _measured: dict[str, Measured] = field(default_factory=dict)
-    _sampled: dict[str, Sampled] = field(default_factory=dict)
-    _changes: dict[str, Changes] = field(default_factory=dict)
+    _measured: dict[str, Measured] = {}
+    _sampled: dict[str, Sampled] = {}
+    _changes: dict[str, Changes] = {}
 
     def measured(self, declared: MetricDeclaration) -> Measured:
         """All visits of a metric."""

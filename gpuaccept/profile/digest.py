@@ -60,7 +60,7 @@ def _filled(value: Any) -> Any:
     """Plain values with every default written out, whatever the types leave out in a record."""
     if isinstance(value, msgspec.Struct):
         fields = dict(zip(value.__struct_encode_fields__, msgspec.structs.astuple(value), strict=True))
-        fields.update([(name, _filled(item)) for name, item in fields.items() if type(item) not in _PLAIN])
+        fields.update([(name, _filled(item)) for name, item in fields.items() if item and type(item) not in _PLAIN])
         return fields
     if isinstance(value, dict):
         return {key: _filled(value[key]) for key in sorted(value)}

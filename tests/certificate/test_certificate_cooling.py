@@ -21,7 +21,7 @@ def said(highest: float | None = 27.0, failures: tuple[Failure, ...] = (), **fig
     limit = SimpleNamespace(metric="thermal_soak.inlet_temperature", maximum=highest)
     look: Any = SimpleNamespace(
         values=lambda metric: values.get(metric, {}),
-        gpus=lambda: (0, 1),
+        gpus=(0, 1),
         limits={"inlet": limit},
         evidence=SimpleNamespace(steps=(SimpleNamespace(failures=failures),)),
     )

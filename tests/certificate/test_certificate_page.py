@@ -147,7 +147,7 @@ def test_every_template_text_goes_through_one_door() -> None:
     with pytest.raises(TypeError, match="float"):
         templates.from_source().from_string("{{ x }}").render(x=1.5)
     with pytest.raises(TypeError, match="float"):
-        templates.compiled.m_ident(1.5)
+        templates.compiled._ident(1.5)
 
 
 @pytest.mark.needs("openssl")

@@ -200,13 +200,15 @@ def test_intervals_of_other_shapes_of_scatter_stand_apart(tmp_path: Path) -> Non
     assert re.search(r"\| no tails: normal \| 90 of 100: 90 %", text)
 
 
-def test_one_group_alone_can_be_simulated(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "scripts/evaluate.py", "--form", "tiny", "--only", "healthy", "--healthy", "0",
-         "--processes", "1", "--work", tmp_path / "work", "--page", tmp_path / "page.md"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+def test_one_group_alone_can_be_simulated_and_another_folder_goes_on_from_what_was_published(tmp_path: Path) -> None:
+    for work, minutes in ("work", "1"), ("other", "0"):
+        done = subprocess.run(
+            [sys.executable, "scripts/evaluate.py", "--form", "tiny", "--only", "healthy", "--healthy", "0",
+             "--minutes", minutes, "--processes", "1", "--work", tmp_path / work, "--page", tmp_path / "page.md"],
+            cwd=ROOT, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "other" / "results.jsonl").read_bytes() == (tmp_path / "work" / "results.jsonl").read_bytes()
     kept = (tmp_path / "work" / "results.jsonl").read_text().splitlines()
     assert [_group(line) for line in kept] == ["healthy"]
     assert "| node | 1 | 0 of 1" in (tmp_path / "page.md").read_text()
