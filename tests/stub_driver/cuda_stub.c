@@ -215,14 +215,14 @@ API cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name) {
 
 API cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, int threads, size_t shared) { ENTER(); *blocks = 2; return 0; }
 
-static void flip_a_bit(const char *kernel) {
+static void flip_a_bit(const char *what, int host, const char *kernel) {
     char key[300], b[64];
     long index, byte, bit;
-    snprintf(key, sizeof key, "flip.%s", kernel);
+    snprintf(key, sizeof key, "%s.%s", what, kernel);
     if (sscanf(text(b, sizeof b, HERE, key, ""), "%ld.%ld.%ld", &index, &byte, &bit) != 3) return;
     for (int i = 0; i < MAX_ALLOCATIONS; i++) {
         Allocation *a = &allocations[i];
-        if (a->base && !a->host && a->gpu == HERE && !index--) { a->base[byte] ^= (char)(1 << bit); return; }
+        if (a->base && a->host == host && (host || a->gpu == HERE) && !index--) { a->base[byte] ^= (char)(1 << bit); return; }
     }
 }
 
@@ -261,7 +261,8 @@ API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned
     if (idle() && strcmp(name, "tile_bytes")) { work(); return CUDA_SUCCESS; }
     long block = odd_arguments(name, count, args, odd, &value);
     run(name, (unsigned[]){gx, gy, gz}, (unsigned[]){bx, by, bz}, args, odd, block);
-    flip_a_bit(name);
+    flip_a_bit("flip", 0, name);
+    flip_a_bit("flip_host", 1, name);
     stick(HERE);
     if (!strcmp(name, "bw_copy")) spoil_peer(HERE, *(char **)args[1], *(char **)args[0], 4096);
     return CUDA_SUCCESS;

@@ -7,6 +7,7 @@
  *   gpu2.fault.cuMemAlloc_v2=2         the same, for one GPU only
  *   gpu2.lost=1                        every call on that GPU fails from now on, with 719 or, for lost=999, that code
  *   flip.bw_copy=1.4096.3              after each launch of bw_copy: allocation 1, byte 4096, bit 3 is inverted
+ *   flip_host.bw_copy=1.4096.3         the same of pinned memory on the host
  *   odd.soak_mma=0.1.3                 block 3 of soak_mma works with argument 0 xor 1, as a broken SM might
  *   stuck=2.4096.3.1                   allocation 2, byte 4096, bit 3 reads as 1 whatever is written
  *   copy=none | displaced | partial | repeated | stale    copies report success, and move nothing, what lies 256 bytes
