@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,11 @@ def test_hardware_that_nothing_simulates_is_refused(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_it_in_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gpuaccept", "checks", "prove", "--profile", "hgx-b200"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
+    # a shell starts what runs in its background with SIGINT ignored, and so would this be
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard
+    ) as running:
         assert running.stderr is not None
         assert "gpu_missing" in running.stderr.readline()
         time.sleep(0.3)
