@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import lzma
 import re
 import subprocess
 import sys
@@ -212,6 +214,16 @@ def test_one_group_alone_can_be_simulated_and_another_folder_goes_on_from_what_w
     kept = (tmp_path / "work" / "results.jsonl").read_text().splitlines()
     assert [_group(line) for line in kept] == ["healthy"]
     assert "| node | 1 | 0 of 1" in (tmp_path / "page.md").read_text()
+
+
+def test_the_page_and_the_results_beside_it_are_of_one_evaluation() -> None:
+    text = (ROOT / "docs" / "reference" / "evaluation.md").read_text()
+    lines = lzma.decompress((ROOT / "docs" / "reference" / "evaluation.jsonl.xz").read_bytes()).decode().splitlines()
+    good = sum(_group(line) == "healthy" and '\\"plan\\":\\"acceptance\\"' in line for line in lines)
+    (program,) = {json.loads(line)["program"] for line in lines}
+
+    assert f"(program `{program}`)" in text
+    assert f"| good nodes rejected | at most 0.008 % | 0 of {good};" in text
 
 
 def _group(line: str) -> str:
