@@ -32,7 +32,7 @@ GPUS, LINKS = 4, 2
 SMALL = [replace(one, equals=float(GPUS)) if one.metric == COUNT else one for one in LIMITS]
 RANK = {"fail": 0, "inconclusive": 1, "pass": 2}
 gpu_subjects = st.integers(0, GPUS - 1).map(lambda i: f"gpu/{i}")
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60)
 
 
 def verdicts(judgement: Judgement) -> dict[tuple[str, str], str]:
@@ -160,7 +160,7 @@ def test_observed_limits_never_change_the_decision(found: Evidence, extra: list[
     assert look(found, before) == look(more, after)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(found=faulty, data=st.data())
 def test_removing_evidence_never_turns_error_or_inconclusive_into_pass(found: Evidence, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["column", "failure", "visit", "sample", "subject"]))

@@ -205,7 +205,7 @@ def test_no_uuid_is_the_stubs(make_node: MakeNode) -> None:
 NUMBERS = sorted(name for name, parameter in PARAMETERS.items() if parameter.type in ("number", "sensor"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

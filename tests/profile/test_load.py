@@ -251,7 +251,7 @@ VALUES = [
 EDITS = st.tuples(st.integers(0, 60), st.sampled_from(["cut", "double", "value", "indent"]), st.sampled_from(VALUES))
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.booleans(), st.lists(EDITS, min_size=1, max_size=4))
 def test_a_mangled_profile_is_a_profile_or_a_profile_error(
     tmp_path: Path, hardware: bool, edits: list[tuple[int, str, str]]

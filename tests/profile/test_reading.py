@@ -210,7 +210,7 @@ WORDS = st.sampled_from(
 TEXTS = st.one_of(st.text(max_size=200), st.lists(WORDS, max_size=40).map("".join))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TEXTS)
 def test_no_text_gives_anything_but_a_profile_error(text: str) -> None:
     for type in (Outer, SiteForm, HardwareForm):
@@ -220,7 +220,7 @@ def test_no_text_gives_anything_but_a_profile_error(text: str) -> None:
             assert error.problems
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=200))
 def test_no_bytes_give_anything_but_a_profile_error(data: bytes) -> None:
     try:

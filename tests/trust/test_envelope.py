@@ -214,7 +214,7 @@ def test_an_envelope_in_another_spelling_is_refused(record: bytes, trick: str) -
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_are_refused_in_a_sentence(data: bytes) -> None:
     refused(data)
     refused(samples.resigned(data))

@@ -264,7 +264,7 @@ def _cohorts(draw: st.DrawFn, cohort: Cohort) -> tuple[Cohort, ...]:
 
 
 @given(evidences())
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 def test_both_programs_agree_on_any_evidence(second: ModuleType, evidence: Evidence) -> None:
     packed = msgspec.structs.replace(evidence, columns=pack(evidence.columns))
     plain: Any = msgspec.json.decode(msgspec.json.encode(packed))

@@ -271,7 +271,7 @@ def test_an_edited_page_is_refused(tmp_path: Path, page: bytes, edit: Callable[[
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda data: b"{" + data))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_file_gets_a_sentence(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any"
     path.write_bytes(data)
@@ -292,7 +292,7 @@ def leaves(tree: Any, at: str = "") -> list[str]:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_a_signer_writes_gets_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, payload: bytes, data: st.DataObject
 ) -> None:
