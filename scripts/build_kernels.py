@@ -28,6 +28,12 @@ from gpuaccept.device.nvidia.cubins import (
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_103", "sm_120")
 """A100 (and, as 8.9, L40S); H100, H200; B200; B300; RTX PRO. Others by the rule of `cubins.serving`, or by NVRTC."""
 FILES = ("memtest.cu", "soak.cu", "stream.cu")
+SPECIFIC_ARCHITECTURES = ("sm_90a", "sm_100a", "sm_103a")
+"""Of soak_wide.cu: code for one revision alone, H100 and H200; B200; B300."""
+TARGETS = (
+    *((file, architecture) for file in FILES for architecture in ARCHITECTURES),
+    *(("soak_wide.cu", architecture) for architecture in SPECIFIC_ARCHITECTURES),
+)
 
 
 @functools.cache
@@ -35,11 +41,10 @@ def build() -> tuple[Digests, dict[str, bytes]]:
     """What should lie in checks/kernels/compiled: the digests, and each CUBIN by its name."""
     made: list[Shipped] = []
     cubins: dict[str, bytes] = {}
-    for file in FILES:
-        for architecture in ARCHITECTURES:
-            cubin = compile_cubin(file, architecture)
-            made.append(Shipped(file, architecture, source_digest(file), hashlib.sha256(cubin).hexdigest()))
-            cubins[made[-1].path] = cubin
+    for file, architecture in TARGETS:
+        cubin = compile_cubin(file, architecture)
+        made.append(Shipped(file, architecture, source_digest(file), hashlib.sha256(cubin).hexdigest()))
+        cubins[made[-1].path] = cubin
     return Digests(nvrtc_version(), tuple(made)), cubins
 
 

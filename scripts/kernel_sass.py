@@ -48,7 +48,8 @@ class Kernel(NamedTuple):
     in_flight: int
     """How many of these loads are issued before the first instruction that waits for one of them."""
     in_flight_bytes: int
-    opcodes: frozenset[str]
+    opcodes: tuple[str, ...]
+    """All, in their order."""
 
     def kib_per_sm(self, architecture: str) -> int:
         """KiB that an SM full of this kernel's blocks has asked for before it first waits."""
@@ -97,7 +98,7 @@ def _kernel(code: list[Instruction], registers: int, stack: int) -> Kernel:
         stores=tuple(bits(one) for one in code if one.opcode.startswith("STG") and bits(one) >= 128),
         in_flight=len(waiting),
         in_flight_bytes=sum(bits(one) for one in waiting) // 8,
-        opcodes=frozenset(one.opcode for one in code),
+        opcodes=tuple(one.opcode for one in code),
     )
 
 
@@ -140,7 +141,6 @@ def _sources(one: Instruction) -> set[int]:
 def page() -> str:
     """docs/reference/kernels.md."""
     digests = read_digests()
-    architectures = tuple(dict.fromkeys(one.architecture for one in digests.cubins))
     read = {(one.file, one.architecture): kernels for one, kernels in shipped()}
     out = [
         "# Kernels",
@@ -158,8 +158,14 @@ def page() -> str:
         "A cell reads: wide loads × bits, how many of them are issued before the first wait, KiB that an SM has then",
         "asked for (with as many blocks as its registers hold), registers a thread. Kernels without wide loads show",
         "wide stores. No kernel uses local memory.",
+        "",
+        "`soak_wide.cu` has the full rate of the tensor cores (`wgmma` on Hopper, `tcgen05` on Blackwell); its code is",
+        "for one revision of GPU alone (`sm_90a`). It stays off until a card has run it and come to the whole numbers",
+        "that the host expects (`pytest -m gpu tests/nvidia/test_card_soak.py`, then `WIDE_CONFIRMED` in",
+        "`gpuaccept/device/nvidia/kernels.py`); until then cuBLASLt or `soak.cu` makes the load.",
     ]
     for file, names in sorted(KERNELS.items()):
+        architectures = [architecture for of, architecture in read if of == file]
         out += ["", f"## {file}", "", "| kernel | " + " | ".join(architectures) + " |"]
         out.append("|---" * (len(architectures) + 1) + "|")
         for name in names:
@@ -174,5 +180,6 @@ def _cell(kernel: Kernel, architecture: str) -> str:
     registers = f"{kernel.registers} registers"
     if kernel.loads:
         width = f"{len(kernel.loads)} × {max(kernel.loads)}"
-        return f"{width}, {kernel.in_flight} first, {kernel.kib_per_sm(architecture)} KiB, {registers}"
+        asked = "" if architecture not in THREADS_PER_SM else f"{kernel.kib_per_sm(architecture)} KiB, "
+        return f"{width}, {kernel.in_flight} first, {asked}{registers}"
     return f"stores {len(kernel.stores)} × {max(kernel.stores)}, {registers}" if kernel.stores else registers

@@ -81,6 +81,27 @@ __device__ __forceinline__ u32 sm_id() {
 #endif
     return sm;
 }
+// Operands of the soak loads: whole numbers from -3 to 3 in bf16, two bits for the size and one for the sign.
+__device__ __forceinline__ u32 small(u32 r) {
+    const u32 size[4] = {0x0000u, 0x3F80u, 0x4000u, 0x4040u};
+    return size[r & 3] | (r & 4) << 13;
+}
+#ifndef __CUDA_ARCH__
+inline float value(u32 bf16) {
+    u32 size = bf16 & 0x7FFF;
+    float v = size == 0 ? 0.f : size == 0x3F80 ? 1.f : size == 0x4000 ? 2.f : 3.f;
+    return bf16 & 0x8000 ? -v : v;
+}
+#endif
+// One SM's tally over all launches: results that a load came to, and those of them that were wrong.
+struct tally { u32 done, wrong; };
+__device__ __forceinline__ void count(u64 result, u64 expected, tally* of_sm, u64* odd) {
+    u32 sm = sm_id();
+    atomicAdd(&of_sm[sm].done, 1u);
+    if (result == expected) return;
+    atomicAdd(&of_sm[sm].wrong, 1u);
+    *odd = result;                                                    // one of the wrong ones, for the report
+}
 // A block owns one tile of blockDim.x * UNROLL vectors, so that the hardware's scheduler balances the tail.
 #define TILE ((u64)blockDim.x * UNROLL)
 #define AT(j) ((u64)blockIdx.x * TILE + (u64)(j) * blockDim.x + threadIdx.x)

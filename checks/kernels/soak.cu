@@ -5,15 +5,8 @@
 // plain integers on the host. A wrong bit anywhere is a wrong result.
 #include "common.cuh"
 #define ACC 8                 // independent accumulators a warp: enough to cover the latency of mma.sync
-// One SM's tally over all launches: warps that finished, and those whose result was wrong.
-struct tally { u32 warps, wrong; };
-
-// Two bf16 values from -3 to 3: each takes two bits for the size and one for the sign.
-__device__ __forceinline__ u32 pair(u32 r) {
-    const u32 size[4] = {0x0000u, 0x3F80u, 0x4000u, 0x4040u};
-    u32 low = size[r & 3] | (r & 4) << 13, high = size[r >> 3 & 3] | (r & 32) << 10;
-    return low | high << 16;
-}
+// Two operands from six bits.
+__device__ __forceinline__ u32 pair(u32 r) { return small(r) | small(r >> 3) << 16; }
 // One lane's registers of two A (16 x 16) and ACC B (16 x 8), as mma.m16n8k16 distributes them.
 __device__ __forceinline__ void operands(u32 seed, u32 lane, u32 (&a)[2][4], u32 (&b)[ACC][2]) {
     u32 r = mix(lane, seed);
@@ -40,11 +33,6 @@ __device__ __forceinline__ void mma(float (&d)[4], const u32 (&a)[4], const u32 
 #else
 // The twin: one thread does a warp's work, lane by lane, in the layout that the PTX ISA gives for mma.m16n8k16. All
 // products of a launch are equal in pairs, so the sum of steps / 2 of them is one multiplication.
-inline float value(u32 bf16) {
-    u32 size = bf16 & 0x7FFF;
-    float v = size == 0 ? 0.f : size == 0x3F80 ? 1.f : size == 0x4000 ? 2.f : 3.f;
-    return bf16 & 0x8000 ? -v : v;
-}
 inline u64 signature_of_warp(u32 seed, u32 steps) {
     float a[2][16][16], b[ACC][16][8];
     for (u32 lane = 0; lane < 32; ++lane) {
@@ -118,10 +106,5 @@ extern "C" __global__ void __launch_bounds__(256) soak_mma(u32 seed, u32 steps, 
     if (lane) return;
     u64 h = signature_of_warp(seed, steps);
 #endif
-    u32 sm = sm_id();
-    atomicAdd(&of_sm[sm].warps, 1u);
-    if (h != expected) {
-        atomicAdd(&of_sm[sm].wrong, 1u);
-        *signature = h;                                               // one of the wrong ones, for the report
-    }
+    count(h, expected, of_sm, signature);
 }

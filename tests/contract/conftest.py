@@ -28,12 +28,12 @@ def _load_the_stub() -> tempfile.TemporaryDirectory[str]:
     """
     from stub_driver.machine import make_machine
 
-    from gpuaccept.device.nvidia import host_copies, load, soak_mma, timing
+    from gpuaccept.device.nvidia import host_copies, load, soak_kernel, timing
 
     timing.WARM_MAXIMUM_S = 0.1
     host_copies.BUSY_S = 0.05
     load.AHEAD_S = 0.05
-    soak_mma.STEPS = 2000
+    soak_kernel.STEPS = 2000
     folder = tempfile.TemporaryDirectory(prefix="gpuaccept-stub-")
     machine = make_machine(Path(folder.name))
     machine.set("attribute16=2", "memory_mb=64")

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 from stub_driver.machine import StubMachine
 
+from gpuaccept.device.nvidia.kernels import WIDE_CONFIRMED
+from gpuaccept.device.nvidia.soak_kernel import MMA, kernel_for, wide
 from gpuaccept.device.nvidia.soak_reference import signature
 
 pytestmark = pytest.mark.needs("gcc")
@@ -120,6 +122,44 @@ def test_a_load_that_can_not_begin_leaves_nothing_behind(machine: StubMachine, f
 def test_a_load_that_was_never_ended_is_given_back_with_the_node(machine: StubMachine) -> None:
     machine.ask("node.load_begin(0, 1)", "node.wait(0.1)")
     assert machine.left() == []
+
+
+# --- at the tensor cores' full rate ---------------------------------------------------------------------------------
+
+WIDE = "setattr(__import__('gpuaccept.device.nvidia.kernels').device.nvidia.kernels, 'WIDE_CONFIRMED', {'sm_100'})"
+
+
+def test_the_wide_soak_is_off_until_a_card_has_confirmed_it(machine: StubMachine) -> None:
+    assert frozenset() == WIDE_CONFIRMED
+    facts, *_ = machine.ask("node.facts().kernels")
+    assert {one["file"] for one in facts} == {"stream.cu", "memtest.cu", "soak.cu"}
+
+
+def test_the_wide_soak_runs_where_it_is_confirmed_and_the_facts_say_so(machine: StubMachine) -> None:
+    _, facts, _, shown, result = machine.ask(WIDE, "node.facts().kernels", "node.load_begin(0, 5)", SAMPLE, END)
+    assert [(one["file"], one["architecture"], one["made"]) for one in facts][2] == (
+        "soak_wide.cu",
+        "sm_100a",
+        "shipped",
+    )
+    iterations, mismatches, implementation, digest, odd = result
+    assert 0 < shown[-1] <= iterations
+    assert (mismatches, odd) == (0, [])
+    assert implementation == "gpuaccept soak_wide (tcgen05 bf16) sm_100"
+    assert len(digest) == 64
+    assert machine.left() == []
+
+
+def test_one_sm_that_is_wrong_under_the_wide_soak_has_its_name(machine: StubMachine) -> None:
+    machine.set(FEW_SMS, "odd.soak_wide=0.1.4")
+    *_, result = machine.ask(WIDE, "node.load_begin(0, 5)", "node.wait(0.1)", END)
+    assert result[4] == [4]
+    assert result[1] >= result[0]
+
+
+def test_an_architecture_without_wider_instructions_keeps_its_soak() -> None:
+    assert wide("sm_120") is None
+    assert kernel_for("sm_120") == kernel_for("sm_90") == MMA
 
 
 # --- cuBLASLt ------------------------------------------------------------------------------------------------------

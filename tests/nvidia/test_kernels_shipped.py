@@ -14,7 +14,7 @@ from stub_driver.machine import StubMachine
 from gpuaccept.bundled import bundled
 from gpuaccept.device.nvidia import cubins
 from gpuaccept.device.nvidia.cubins import Shipped, code_for, is_shipped, read_digests, serving
-from gpuaccept.device.nvidia.kernels import KERNELS, kernel_facts
+from gpuaccept.device.nvidia.kernels import files_of, kernel_facts
 from gpuaccept.errors import DeviceError
 
 SOURCES = bundled("checks") / "kernels"
@@ -64,7 +64,30 @@ def test_a_newer_minor_revision_alone_serves_nobody_older() -> None:
     assert serving((Shipped("a.cu", "sm_103", "", ""),), "a.cu", "sm_100") is None
 
 
-@pytest.mark.parametrize("file", KERNELS)
+@pytest.mark.parametrize(
+    ("gpu", "cubin"),
+    [
+        ("sm_90", "sm_90a"),
+        ("sm_100", "sm_100a"),
+        ("sm_103", "sm_103a"),
+        ("sm_89", None),
+        ("sm_101", None),
+        ("sm_120", None),
+    ],
+)
+def test_code_of_one_revision_serves_that_revision_alone(gpu: str, cubin: str | None) -> None:
+    found = serving(read_digests().cubins, "soak_wide.cu", gpu)
+    assert (found.architecture if found else None) == cubin
+
+
+def test_code_of_one_revision_is_compiled_for_it(folder: Path) -> None:
+    with (folder / "soak_wide.cu").open("a") as source:
+        source.write("__device__ int one_more;\n")
+    code = code_for("soak_wide.cu", "sm_90")
+    assert (code.facts.made, code.facts.architecture) == ("nvrtc", "sm_90a")
+
+
+@pytest.mark.parametrize("file", files_of("sm_89"))
 def test_the_code_is_the_shipped_file_and_its_digest(folder: Path, without_nvrtc: None, file: str) -> None:
     code = code_for(file, "sm_89")
     assert code.cubin == (folder / "compiled" / file.replace(".cu", ".sm_80.cubin")).read_bytes()
@@ -127,9 +150,9 @@ def test_a_nodes_facts_name_each_file_once_for_each_kind_of_gpu(folder: Path, wi
     facts = kernel_facts(["10.0", "10.0", None, "11.0"], lambda _, call: announced.append(call))
 
     assert [(one.file, one.architecture, one.made) for one in facts] == [
-        (file, "sm_100", "shipped") for file in KERNELS
+        (file, "sm_100", "shipped") for file in files_of("sm_100")
     ]
-    assert announced == ["nvrtcCompileProgram"] * len(KERNELS)  # for 11.0: it may take a while
+    assert announced == ["nvrtcCompileProgram"] * 3  # for 11.0: it may take a while
 
 
 @pytest.mark.needs("gcc")
@@ -139,7 +162,7 @@ def test_the_node_loads_shipped_code_and_its_facts_say_so(machine: StubMachine) 
     )
 
     known = {(one.file, one.architecture): one.sha256 for one in read_digests().cubins}
-    assert [(one["file"], one["made"]) for one in kernels] == [(file, "shipped") for file in KERNELS]
+    assert [(one["file"], one["made"]) for one in kernels] == [(file, "shipped") for file in files_of("sm_100")]
     assert all(known[one["file"], "sm_100"] == one["sha256"] for one in kernels)
     assert "nvrtcCompileProgram" not in {call for _, call in announced}
 

@@ -1,4 +1,4 @@
-"""soak.cu on the host against the host's integers, and its tally by SM."""
+"""soak.cu and soak_wide.cu on the host against the host's integers, and their tallies by SM."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ctypes
 import pytest
 from kernel_host import BLOCK, Kernels, pointer
 
-from gpuaccept.device.nvidia.soak_reference import signature
+from gpuaccept.device.nvidia.soak_reference import signature, wide_signature
 
 pytestmark = pytest.mark.needs("gcc")
 
@@ -19,7 +19,7 @@ MOST_STEPS = 100_000
 class Tally(ctypes.Structure):
     """soak.cu's `tally`."""
 
-    _fields_ = (("warps", ctypes.c_uint32), ("wrong", ctypes.c_uint32))
+    _fields_ = (("done", ctypes.c_uint32), ("wrong", ctypes.c_uint32))
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def kernels() -> Kernels:
 
 
 def soak(kernels: Kernels, seed: int, steps: int, expected: int, blocks: int = 2) -> tuple[list[tuple[int, int]], int]:
-    """(warps, wrong) by SM, and the signature of one that was wrong."""
+    """(done, wrong) by SM, and the signature of one that was wrong."""
     tally, wrong = (Tally * SMS)(), ctypes.c_uint64(0)
     null = ctypes.c_void_p(0)
     kernels.run(
@@ -37,7 +37,7 @@ def soak(kernels: Kernels, seed: int, steps: int, expected: int, blocks: int = 2
         *(ctypes.c_uint32(seed), ctypes.c_uint32(steps), ctypes.c_uint64(expected), ctypes.c_uint32(0)),
         *(null, null, ctypes.c_uint64(0), pointer(tally), pointer(wrong)),
     )
-    return [(each.warps, each.wrong) for each in tally], wrong.value
+    return [(each.done, each.wrong) for each in tally], wrong.value
 
 
 @pytest.mark.parametrize(("seed", "steps"), [(0, 2), (1, 64), (2**32 - 1, 4096), (20251124, MOST_STEPS)])
@@ -83,5 +83,76 @@ def test_memory_that_moves_beside_it_arrives(kernels: Kernels) -> None:
     run(63)  # once in 64 steps: each block moves its first tile
     assert list(target) == [*range(1, words // 2 + 1), *[0] * (words // 2)]
     run(31)  # twice: two tiles of each of the two blocks
+    assert list(target) == list(source)
+    assert [each.wrong for each in tally[:2]] == [0, 0]
+
+
+# --- soak_wide ------------------------------------------------------------------------------------------------------
+
+ROWS, THREADS = 128, 128
+
+
+def soak_wide(kernels: Kernels, seed: int, steps: int, expected: int, blocks: int = 2) -> list[tuple[int, int]]:
+    """(done, wrong) by SM."""
+    tally, wrong = (Tally * SMS)(), ctypes.c_uint64(0)
+    null = ctypes.c_void_p(0)
+    kernels.run(
+        "soak_wide",
+        blocks,
+        *(ctypes.c_uint32(seed), ctypes.c_uint32(steps), ctypes.c_uint64(expected), ctypes.c_uint32(0)),
+        *(null, null, ctypes.c_uint64(0), pointer(tally), pointer(wrong)),
+        threads=THREADS,
+    )
+    return [(each.done, each.wrong) for each in tally]
+
+
+@pytest.mark.parametrize(("seed", "steps"), [(0, 16), (1, 64), (2**32 - 1, 4096), (20251124, MOST_STEPS)])
+def test_the_wide_kernels_floating_point_gives_the_hosts_integers(kernels: Kernels, seed: int, steps: int) -> None:
+    right = wide_signature(seed, steps, ROWS)
+    assert soak_wide(kernels, seed, steps, right)[:3] == [(1, 0), (1, 0), (0, 0)]
+    assert soak_wide(kernels, seed, steps, right ^ 1)[:3] == [(1, 1), (1, 1), (0, 0)]
+
+
+def test_the_wide_reference_is_the_plain_product_of_its_operands() -> None:
+    """Without numpy and without the trick that pairs of steps are equal."""
+    m32, m64, rows, steps = 2**32 - 1, 2**64 - 1, 64, 16
+
+    def element(i: int, seed: int) -> int:
+        x = (i * 0x9E3779B1 + seed) & m32
+        x ^= x >> 15
+        r = (x * 0x2C1B3C6D & m32) >> 7
+        return -(r & 3) if r & 4 else r & 3
+
+    total = 0
+    for row in range(rows):
+        for column in range(256):
+            value = sum(
+                element(row * 16 + k, 21 + step % 2) * element(column * 16 + k, 23)
+                for step in range(2)
+                for k in range(16)
+            )
+            h = (row * 256 + column << 32 | value * steps // 2 & m32) * 0xBF58476D1CE4E5B9 & m64
+            total += (h ^ h >> 29) * 0x94D049BB133111EB
+    assert wide_signature(7, steps, rows) == total & m64
+
+
+def test_memory_that_moves_beside_the_wide_soak_arrives(kernels: Kernels) -> None:
+    tiles, words = 4, 4 * 2 * THREADS * VECTOR // 4
+    source, target = (ctypes.c_uint32 * words)(*range(1, words + 1)), (ctypes.c_uint32 * words)()
+    tally, wrong = (Tally * SMS)(), ctypes.c_uint64(0)
+    expected = wide_signature(9, 64, ROWS)
+
+    def run(mask: int) -> None:
+        kernels.run(
+            "soak_wide",
+            2,
+            *(ctypes.c_uint32(9), ctypes.c_uint32(64), ctypes.c_uint64(expected), ctypes.c_uint32(mask)),
+            *(pointer(source), pointer(target), ctypes.c_uint64(tiles), pointer(tally), pointer(wrong)),
+            threads=THREADS,
+        )
+
+    run(63)  # once in 64 steps: each block moves its first tile
+    assert list(target) == [*range(1, words // 2 + 1), *[0] * (words // 2)]
+    run(15)
     assert list(target) == list(source)
     assert [each.wrong for each in tally[:2]] == [0, 0]

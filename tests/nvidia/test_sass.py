@@ -12,7 +12,7 @@ import build_kernels
 import kernel_sass
 from kernel_sass import Instruction, Kernel, loads_before_use
 
-from gpuaccept.device.nvidia.cubins import COMPILED, read_digests
+from gpuaccept.device.nvidia.cubins import COMPILED, SPECIFIC, read_digests
 from gpuaccept.device.nvidia.kernels import KERNELS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -21,6 +21,8 @@ WIDTH = {"sm_80": 128, "sm_90": 128, "sm_100": 256, "sm_103": 256, "sm_120": 256
 KIB_PER_SM = {"sm_80": 16, "sm_90": 48, "sm_100": 64, "sm_103": 64, "sm_120": 16}
 """Bytes in flight that an SM needs for full bandwidth: CUB's tuned minima (CCCL, cc_to_min_bytes_in_flight) for A100,
 H200 and B200. GDDR7 (1.8 TB/s over 188 SMs) needs less than an A100's SM does."""
+TENSOR = {"sm_90a": "HGMMA.64x256x16.F32.BF16", "sm_100a": "UTCHMMA", "sm_103a": "UTCHMMA"}
+"""The instruction of the tensor cores' full rate."""
 TIMED = (
     "bw_read",
     "bw_copy",
@@ -55,8 +57,11 @@ def test_a_byte_that_differs_is_found(tmp_path: Path) -> None:
 
 
 def test_every_kernel_that_is_called_is_shipped_for_every_architecture(kernels: dict[tuple[str, str], Kernel]) -> None:
-    assert {one.architecture for one in read_digests().cubins} == set(WIDTH)
-    assert kernels.keys() == {(arch, name) for arch in WIDTH for names in KERNELS.values() for name in names}
+    everywhere = {name for file, names in KERNELS.items() for name in names if file not in SPECIFIC}
+    assert kernels.keys() == {(arch, name) for arch in WIDTH for name in everywhere} | {
+        (arch, "soak_wide") for arch in TENSOR
+    }
+    assert len(read_digests().cubins) == 3 * len(WIDTH) + len(TENSOR)
 
 
 def test_no_kernel_touches_local_memory(kernels: dict[tuple[str, str], Kernel]) -> None:
@@ -89,6 +94,22 @@ def test_the_soak_runs_on_tensor_cores_with_memory_traffic_beside_them(
     soak = kernels[architecture, "soak_mma"]
     assert "HMMA.16816.F32.BF16" in soak.opcodes
     assert soak.loads == soak.stores == (WIDTH[architecture],)
+
+
+@pytest.mark.parametrize("architecture", TENSOR)
+def test_the_wide_soak_queues_a_whole_chunk_of_products_at_a_time(
+    kernels: dict[tuple[str, str], Kernel], architecture: str
+) -> None:
+    wide, product = kernels[architecture, "soak_wide"], TENSOR[architecture]
+    places = [place for place, opcode in enumerate(wide.opcodes) if opcode == product]
+    between = set(wide.opcodes[places[0] : places[-1]])
+    assert len(places) == 16
+    assert not [
+        one for one in between if one.startswith(("WARPGROUP", "SYNCS", "BAR", "BRA", "ELECT", "LD", "ST", "MOV"))
+    ]
+    assert set(wide.loads) == set(wide.stores) == {WIDTH[architecture.removesuffix("a")]}
+    assert len(wide.loads) == len(wide.stores) == 2
+    assert wide.registers * 128 * 2 <= kernel_sass.REGISTERS_PER_SM  # two blocks on an SM
 
 
 def test_the_page_shows_the_machine_code_that_is_shipped() -> None:

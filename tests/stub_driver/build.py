@@ -16,7 +16,7 @@ REPOSITORY = HERE.parent.parent
 LIBRARIES = {"libcuda.so.1": "cuda_stub.c", "libnvidia-ml.so.1": "nvml_stub.c"}
 CUBLASLT = "cublaslt/libcublasLt.so.13"
 """In a folder of its own: most nodes have none."""
-KERNELS = tuple(REPOSITORY / "checks" / "kernels" / f"{name}.cu" for name in ("stream", "memtest", "soak"))
+KERNELS = tuple(REPOSITORY / "checks" / "kernels" / f"{name}.cu" for name in ("stream", "memtest", "soak", "soak_wide"))
 _KERNEL = re.compile(
     r"(?:__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?|^KERNEL )(?!__)(\w+)\s*\(", re.MULTILINE
 )

@@ -21,12 +21,12 @@ _ASK = """
 import sys, msgspec
 from gpuaccept.errors import DeviceError, GpuacceptError
 from gpuaccept.check import Pattern
-from gpuaccept.device.nvidia import host_copies, load, open_nvidia, soak_gemm, soak_mma, timing
+from gpuaccept.device.nvidia import host_copies, load, open_nvidia, soak_gemm, soak_kernel, timing
 timing.WARM_MAXIMUM_S = 0.1  # host memory does not warm up
 host_copies.BUSY_S = 0.05
 load.AHEAD_S = 0.05  # a launch is done before it returns
 soak_gemm.SIZE = 128
-soak_mma.STEPS = 2000
+soak_kernel.STEPS = 2000
 MIB = 1 << 20
 calls = []
 def answer(question):

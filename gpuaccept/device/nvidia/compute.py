@@ -33,7 +33,7 @@ from gpuaccept.device.nvidia.host_copies import host_jobs, keep_busy
 from gpuaccept.device.nvidia.integrity import Integrity
 from gpuaccept.device.nvidia.load import FEED_S, Load, Soak
 from gpuaccept.device.nvidia.peers import peer_jobs
-from gpuaccept.device.nvidia.soak_mma import MmaSoak
+from gpuaccept.device.nvidia.soak_kernel import KernelSoak, kernel_for
 
 Transfers = tuple[Transfer | Unavailable, ...]
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class Compute:
     # --- load ------------------------------------------------------------------------------------------------------
 
     def load_begin(self, gpu: int, seed: int) -> None:
-        """cuBLASLt where it is installed, since it alone reaches the power limit on every GPU; else our own kernel. The
+        """cuBLASLt where it is installed, since it alone is known to reach the power limit; else our own kernel. The
         result says which."""
         context = self._context(gpu)
         if gpu in self._loads:
@@ -184,7 +184,7 @@ def _soak(context: Context, seed: int) -> Soak:
         except DeviceError as error:
             if not error.call.startswith("cublasLt"):  # the GPU's failure, not one of a library that does not fit it
                 raise
-    return MmaSoak(context, seed)
+    return KernelSoak(context, seed, kernel_for(context.architecture))
 
 
 def _attempt(action: Callable[[], T]) -> T | Unavailable:

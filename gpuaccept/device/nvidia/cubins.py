@@ -22,6 +22,9 @@ from gpuaccept.data import KernelCode
 HEADER = "common.cuh"
 OPTIONS = ("--std=c++17",)
 """For NVRTC, beside the architecture."""
+SPECIFIC = frozenset({"soak_wide.cu"})
+"""Files of instructions that one revision of GPU has alone: their code is for `sm_90a`, and runs on 9.0 only (CUDA
+programming guide, "Architecture-Specific Features")."""
 COMPILED = "compiled"
 """Folder of the CUBINs, beside the sources."""
 DIGESTS = "digests.json"
@@ -29,7 +32,7 @@ _WHEEL = "nvidia-cuda-nvrtc"
 
 
 class Shipped(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One CUBIN: its kernel file, `sm_NN`, the digest of what it was made of, and its own."""
+    """One CUBIN: its kernel file, `sm_NN` or `sm_NNa`, the digest of what it was made of, and its own."""
 
     file: str
     architecture: str
@@ -64,8 +67,9 @@ def code_for(file: str, architecture: str) -> Code:
     """
     found = serving(read_digests().cubins, file, architecture)
     if found is None or found.source_sha256 != source_digest(file):
-        cubin = compile_cubin(file, architecture)
-        return Code(cubin, KernelCode(file=file, architecture=architecture, sha256=_sha256(cubin), made="nvrtc"))
+        target = target_of(file, architecture)
+        cubin = compile_cubin(file, target)
+        return Code(cubin, KernelCode(file=file, architecture=target, sha256=_sha256(cubin), made="nvrtc"))
     try:
         cubin = (_folder() / COMPILED / found.path).read_bytes()
     except OSError:
@@ -85,8 +89,11 @@ def serving(cubins: tuple[Shipped, ...], file: str, architecture: str) -> Shippe
     """The CUBIN that a GPU of `sm_NN` can run: same major revision, minor not above the GPU's, the nearest one.
 
     That is NVIDIA's rule of binary compatibility (CUDA programming guide, "Binary Compatibility"). So sm_80 serves an
-    L40S (8.9) too, with 128-bit accesses as that GPU needs them.
+    L40S (8.9) too, with 128-bit accesses as that GPU needs them. Code for `sm_NNa` serves that revision alone.
     """
+    if file in SPECIFIC:
+        target = target_of(file, architecture)
+        return next((one for one in cubins if (one.file, one.architecture) == (file, target)), None)
     major, minor = _revision(architecture)
     usable = [
         (_revision(one.architecture)[1], one)
@@ -94,6 +101,12 @@ def serving(cubins: tuple[Shipped, ...], file: str, architecture: str) -> Shippe
         if one.file == file and _revision(one.architecture)[0] == major and _revision(one.architecture)[1] <= minor
     ]
     return max(usable, key=lambda each: each[0])[1] if usable else None
+
+
+def target_of(file: str, architecture: str) -> str:
+    """What a file is compiled for, to run on a GPU of `sm_NN`."""
+    specific = file in SPECIFIC and not architecture.endswith("a")
+    return f"{architecture}a" if specific else architecture
 
 
 def _revision(architecture: str) -> tuple[int, int]:
@@ -128,7 +141,10 @@ def nvrtc_version() -> str:
 
 
 def compile_cubin(file: str, architecture: str) -> bytes:
-    """The CUBIN of a kernel file for `sm_NN`. Raises DeviceError with the compiler's words, or if NVRTC is absent."""
+    """The CUBIN of a kernel file for `sm_NN` or `sm_NNa`.
+
+    Raises DeviceError with the compiler's words, or if NVRTC is absent.
+    """
     try:
         from cuda.bindings import nvrtc
 

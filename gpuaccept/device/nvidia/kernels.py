@@ -22,10 +22,19 @@ KERNELS: dict[str, tuple[str, ...]] = {
         "retest",
     ),
     "soak.cu": ("soak_mma",),
+    "soak_wide.cu": ("soak_wide",),
 }
-"""The kernels that are used, by their file in checks/kernels."""
+"""The kernels, by their file in checks/kernels."""
+WIDE_CONFIRMED: frozenset[str] = frozenset()
+"""Architectures of which a card has run soak_wide.cu and come to the host's integers (tests/nvidia/test_card_soak.py).
+On all others it stays off, and soak.cu does its work."""
 _NOT_TAKEN = frozenset({200, 209, 218, 222})
 """CUDA_ERROR_INVALID_IMAGE, NO_BINARY_FOR_GPU, INVALID_PTX, UNSUPPORTED_PTX_VERSION: code that a driver can't read."""
+
+
+def files_of(architecture: str) -> tuple[str, ...]:
+    """The kernel files that a GPU of `sm_NN` runs: of the two soaks, one."""
+    return "stream.cu", "memtest.cu", "soak_wide.cu" if architecture in WIDE_CONFIRMED else "soak.cu"
 
 
 class Kernels:
@@ -69,7 +78,7 @@ def kernel_facts(
     """The code that runs on GPUs of these compute capabilities (`10.0`). What can't be had is not in it."""
     facts = []
     for architecture in sorted({f"sm_{each.replace('.', '')}" for each in compute_capabilities if each}):
-        for file in KERNELS:
+        for file in files_of(architecture):
             if not is_shipped(file, architecture):
                 announce(None, "nvrtcCompileProgram")
             with suppress(DeviceError):

@@ -19,7 +19,6 @@ import msgspec
 from gpuaccept.check import DeviceError, Unavailable
 
 _NODE = re.compile(r"^nvidia(\d+|ctl|-uvm)$")
-_KERNELS = ("stream.cu", "memtest.cu", "soak.cu")
 _LIBRARIES = ("libnvidia-ml.so.1", "libcuda.so.1")
 
 
@@ -167,9 +166,10 @@ def _architecture(capability: Any) -> str:
 
 def _uncompiled(gpus: tuple[ProbedGpu, ...]) -> tuple[str, ...]:
     from gpuaccept.device.nvidia.cubins import is_shipped
+    from gpuaccept.device.nvidia.kernels import files_of
 
     wanted = sorted({gpu.architecture for gpu in gpus} - {""})
-    return tuple(one for one in wanted if not all(is_shipped(file, one) for file in _KERNELS))
+    return tuple(one for one in wanted if not all(is_shipped(file, one) for file in files_of(one)))
 
 
 def _probe_cuda(announce: Any) -> tuple[str, int, int]:

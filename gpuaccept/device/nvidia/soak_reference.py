@@ -1,12 +1,16 @@
-"""What soak.cu's product gives, in whole numbers on the host: the value that every warp of every GPU must agree with.
+"""What the soak kernels' products give, in whole numbers on the host: the values that every GPU must agree with.
 
-It repeats the kernel's own arithmetic: how operands come from a seed (`mix`, `pair`, `operands`), where mma.m16n8k16
-puts them (PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type"), and how a warp's result is signed.
+It repeats the kernels' own arithmetic: how operands come from a seed (`mix`, `small`, `operands`), where mma.m16n8k16
+puts them (PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type"), and how a result is signed.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 _ACCUMULATORS = 8
+_COLUMNS, _DEPTH = 256, 16
+"""Of soak_wide.cu: columns of a block's product, and terms that a step adds to each of its sums."""
 _LANES = range(32)
 _M32, _M64 = 2**32 - 1, 2**64 - 1
 
@@ -27,6 +31,25 @@ def signature(seed: int, steps: int) -> int:
         h ^= h >> 29
         total += h * (0xBF58476D1CE4E5B9 + 2 * lane)
     return total & _M64
+
+
+def wide_signature(seed: int, steps: int, rows: int) -> int:
+    """The 64-bit signature of one block of soak_wide.cu, whose product has `rows`, after `steps` steps (even)."""
+    import numpy as np  # takes its time, and few GPUs need it
+
+    def operand(length: int, which: int) -> Any:
+        x = np.arange(length * _DEPTH, dtype=np.uint32) * np.uint32(0x9E3779B1) + np.uint32(seed * 3 + which & _M32)
+        x ^= x >> np.uint32(15)
+        x = x * np.uint32(0x2C1B3C6D) >> np.uint32(7)
+        size = (x & np.uint32(3)).astype(np.int64)
+        return np.where(x & np.uint32(4), -size, size).reshape(length, _DEPTH)
+
+    product = (operand(rows, 0) + operand(rows, 1)) @ operand(_COLUMNS, 2).T * (steps // 2)
+    place = np.arange(rows * _COLUMNS, dtype=np.uint64)
+    h = place << np.uint64(32) | (product.reshape(-1) & _M32).astype(np.uint64)
+    h *= np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ h >> np.uint64(29)) * np.uint64(0x94D049BB133111EB)
+    return int(h.sum(dtype=np.uint64))
 
 
 def _product(a: Matrix, b: Matrix) -> Matrix:

@@ -1,15 +1,21 @@
-"""The soak by gpuaccept's own kernel (soak.cu): mma.sync from registers, with a copy through memory beside it."""
+"""The soak by one of gpuaccept's own kernels: tensor cores at work on whole numbers, with a copy through memory beside.
+
+`MMA` (soak.cu) runs on every GPU; `WIDE` (soak_wide.cu) has the tensor cores' full rate on those that need other
+instructions for it, and stays off where no card has confirmed it.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 from gpuaccept.check import DeviceError
+from gpuaccept.device.nvidia import soak_reference
 from gpuaccept.device.nvidia.context import POINTER, U32, U64, Context, u32
-from gpuaccept.device.nvidia.kernels import BLOCK
-from gpuaccept.device.nvidia.soak_reference import signature
+from gpuaccept.device.nvidia.kernels import files_of
 from gpuaccept.device.nvidia.timing import Lane, timed
 
 OPERANDS = 16
@@ -17,27 +23,66 @@ OPERANDS = 16
 STEPS = 100_000
 """Of a launch: the most whose sums stay within the integers that fp32 holds (soak.cu). By the instruction rates some 10
 to 30 ms. The same everywhere, since the result depends on it."""
+WIDE_ROWS = {"sm_90": 64, "sm_100": 128, "sm_103": 128}
+"""Architecture -> rows of the product of a block of soak_wide.cu: what one instruction takes there."""
 _MASK = 15
-"""A block copies 8 KiB every 16 steps: by the instruction rates some third of the memory bandwidth of H100 and B200, to
-be tuned on a card."""
+"""A block copies 8 KiB (soak.cu) or two vectors a thread (soak_wide.cu) every 16 steps: by the instruction rates some
+third of the memory bandwidth of H100 and B200, to be tuned on a card."""
 _COPY_BYTES = 1 << 30
 _COPY_SHARE = 8
 """Each of the two buffers takes at most this fraction of the memory that is free."""
 _MOST_SMS = 1024
 """Room in the tally: %smid may be larger than the number of SMs."""
-_WARP = 32
 _TALLY = _MOST_SMS * 8
 
 
-class MmaSoak:
-    """See load.Soak. A launch compares each warp's signature with the host's by itself and counts by SM."""
+class SoakKernel(NamedTuple):
+    """One of our kernels, and what it computes."""
 
-    def __init__(self, context: Context, seed: int) -> None:
-        self._context, self._seed, self._launches = context, seed, 0
+    file: str
+    name: str
+    instruction: str
+    threads: int
+    results: int
+    """Signatures that a block comes to: one a warp, or one in all."""
+    vectors: int
+    """Vectors that a tile of its copy has."""
+    blocks: int
+    """Most blocks of an SM that run at a time."""
+    signature: Callable[[int, int], int]
+    """(seed, steps) -> the signature that every one of its results must be."""
+
+
+MMA = SoakKernel("soak.cu", "soak_mma", "mma.sync", 256, 8, 256, 1024, soak_reference.signature)
+
+
+def wide(architecture: str) -> SoakKernel | None:
+    """The kernel at the tensor cores' full rate for `sm_NN`, confirmed or not; None where there is none."""
+    rows = WIDE_ROWS.get(architecture)
+    if rows is None:
+        return None
+    instruction = "wgmma" if architecture == "sm_90" else "tcgen05"
+
+    def signature(seed: int, steps: int) -> int:
+        return soak_reference.wide_signature(seed, steps, rows)
+
+    return SoakKernel("soak_wide.cu", "soak_wide", instruction, 128, 1, 256, 2, signature)
+
+
+def kernel_for(architecture: str) -> SoakKernel:
+    """The soak kernel of a GPU of `sm_NN`."""
+    return (wide(architecture) if "soak_wide.cu" in files_of(architecture) else None) or MMA
+
+
+class KernelSoak:
+    """See load.Soak. A launch compares its signatures with the host's by itself and counts by SM."""
+
+    def __init__(self, context: Context, seed: int, kernel: SoakKernel) -> None:
+        self._context, self._seed, self._kernel, self._launches = context, seed, kernel, 0
         self._memory: list[int] = []
-        self.implementation = f"gpuaccept soak_mma (mma.sync bf16) {context.architecture}"
+        self.implementation = f"gpuaccept {kernel.name} ({kernel.instruction} bf16) {context.architecture}"
         context.enter()
-        context.kernels.load("soak.cu")
+        context.kernels.load(kernel.file)
         try:
             self._begin(seed)
         except DeviceError:
@@ -45,16 +90,17 @@ class MmaSoak:
             raise
 
     def _begin(self, seed: int) -> None:
-        context = self._context
+        context, kernel = self._context, self._kernel
         kinds = context.cuda.driver.CUdevice_attribute
         sms = context.attribute(kinds.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
-        call, function = "cuOccupancyMaxActiveBlocksPerMultiprocessor", context.kernels.functions["soak_mma"]
-        self._blocks = sms * max(1, int(context.call(call, function, BLOCK, 0)))
+        call, function = "cuOccupancyMaxActiveBlocksPerMultiprocessor", context.kernels.functions[kernel.name]
+        resident = int(context.call(call, function, kernel.threads, 0))
+        self._blocks = sms * max(1, min(kernel.blocks, resident))
         self._prepare_memory()
         self._signature = self._take(8)
         self._tally = self._take(_TALLY)
         context.call("cuMemsetD32Async", self._tally, 0, _TALLY // 4, context.stream.handle)
-        self._operands = [(value, signature(value, STEPS)) for value in map(u32, range(seed, seed + OPERANDS))]
+        self._operands = [(value, kernel.signature(value, STEPS)) for value in map(u32, range(seed, seed + OPERANDS))]
         results = b"".join(result.to_bytes(8, "little") for _, result in self._operands)
         self.digest = hashlib.sha256(results).hexdigest()
         trial = Lane(context, context.stream, lambda: self.queue(0), 1)
@@ -83,7 +129,7 @@ class MmaSoak:
         seed, expected = self._operands[self._launches % len(self._operands)]
         self._launches += 1
         self._context.launch(
-            "soak_mma",
+            self._kernel.name,
             self._blocks,
             (seed, U32),
             (STEPS, U32),
@@ -91,20 +137,21 @@ class MmaSoak:
             (_MASK, U32),
             (self._from, POINTER),
             (self._to, POINTER),
-            (self._size // (BLOCK * self._context.vector), U64),
+            (self._size // (self._kernel.vectors * self._context.vector), U64),
             (self._tally, POINTER),
             (self._signature, POINTER),
+            threads=self._kernel.threads,
         )
 
     def retire(self, slot: int) -> None:
         """See load.Soak: the kernel has counted already."""
 
     def finish(self) -> tuple[int, tuple[int, ...]]:
-        """Warps of another signature, warps that never came to an end, and words of memory that changed."""
+        """Results of another signature, results that never came, and words of memory that changed."""
         context = self._context
         tally = (ctypes.c_uint32 * (2 * _MOST_SMS)).from_buffer_copy(context.fetch(self._tally, _TALLY))
         done, wrong = tally[0::2], tally[1::2]
-        missing = abs(self._launches * self._blocks * (BLOCK // _WARP) - sum(done))
+        missing = abs(self._launches * self._blocks * self._kernel.results - sum(done))
         spoilt = sum(context.wrong(buffer, context.blocks(self._size), self._seed) for buffer in (self._from, self._to))
         return sum(wrong) + missing + spoilt, tuple(sm for sm, count in enumerate(wrong) if count)
 
