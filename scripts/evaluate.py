@@ -1,7 +1,7 @@
 """`make evaluate`: how often good nodes are sent back and faults are found, in simulation; writes the reference page.
 
 Stop it whenever you like (Ctrl-C): the same command goes on where it was, and the page is of what there is. Beside the
-page lies every result that it rests on (those of varied scenarios excepted); a fresh clone goes on from there.
+page lies every result that it rests on; a fresh clone goes on from there.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main(given: list[str] | None = None) -> int:
         tasks = [task for task in tasks if task.group in asked.only]
     stop = asked.minutes * 60 if asked.minutes is not None else None
     program = results.program_digest()
-    results.adopt(asked.page.with_suffix(PUBLISHED), asked.work / "results.jsonl")
+    results.adopt(asked.page.with_suffix(PUBLISHED), asked.work / "results.jsonl", asked.work / "scenarios")
     interrupted = False
     try:
         results.evaluate(tasks, asked.work / "results.jsonl", asked.processes, stop, progress, program)
@@ -100,9 +100,7 @@ def main(given: list[str] | None = None) -> int:
             speed=speed,
         )
         asked.page.write_text(page.page(made, found, about), encoding="utf-8")
-        portable = {task.key for task in made.tasks if "/" not in task.device + task.twin}
-        published = {key: one for key, one in found.items() if key in portable}
-        results.publish(asked.page.with_suffix(PUBLISHED), program, published)
+        results.publish(asked.page.with_suffix(PUBLISHED), program, found, asked.work / "scenarios")
         print(f"{len(found)} of {len(made.tasks)} trials; {asked.page}")
     return 130 if interrupted else 0
 

@@ -131,8 +131,8 @@ def page(campaign: Campaign, results: Mapping[str, Result], about: About) -> str
         "It uses as many processes as there are cores. Each result is a line in `build/evaluation/results.jsonl` as",
         "soon as it is there. Stop it with Ctrl-C or `--minutes`: the page is of what there is, and the same command",
         "again goes on from it, unless the program, its checks or profiles changed. `evaluation.jsonl.xz` beside this",
-        "page holds what it rests on, each trial with its seed, all but those of varied scenarios: any of them can be",
-        "repeated, and a fresh clone goes on from there.",
+        "page holds what it rests on, each trial with its seed: any of them can be repeated, and a fresh clone goes",
+        "on from there.",
     ]
     return "\n".join([*out, ""])
 

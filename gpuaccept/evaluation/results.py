@@ -59,17 +59,27 @@ def read(path: Path, program: str) -> dict[str, Result]:
     return {line.result.key: line.result for line in lines if line.program == program}
 
 
-def publish(path: Path, program: str, results: Mapping[str, Result]) -> None:
-    """Write results as the compressed file that goes with the page: anyone can repeat each, and go on from there."""
+def publish(path: Path, program: str, results: Mapping[str, Result], scenarios: Path) -> None:
+    """Write results as the compressed file that goes with the page: anyone can repeat each, and go on from there.
+
+    A key names the scenario file of its task; those in `scenarios` are written as of any folder.
+    """
     lines = (msgspec.json.encode(Line(program, results[key])) + b"\n" for key in sorted(results))
-    path.write_bytes(lzma.compress(b"".join(lines)))
+    path.write_bytes(lzma.compress(b"".join(lines).replace(_in_folder(scenarios), _ANYWHERE)))
 
 
-def adopt(published: Path, path: Path) -> None:
-    """Begin a file of results, where there is none yet, with those that were published."""
+def adopt(published: Path, path: Path, scenarios: Path) -> None:
+    """Begin a file of results, where there is none yet, with those that were published; see `publish`."""
     if published.is_file() and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(lzma.decompress(published.read_bytes()))
+        path.write_bytes(lzma.decompress(published.read_bytes()).replace(_ANYWHERE, _in_folder(scenarios)))
+
+
+_ANYWHERE = b"mock:{scenarios}/"
+
+
+def _in_folder(scenarios: Path) -> bytes:
+    return f"mock:{scenarios}/".encode()
 
 
 def evaluate(
