@@ -8,6 +8,8 @@ from stub_driver.machine import StubMachine
 pytestmark = pytest.mark.needs("gcc")
 
 MIB = 1 << 20
+STEP_WORDS = 16384 // 4
+"""By which each pass lands further on than the one before it."""
 SWEEPS = ("read", "write", "copy", "triad", "local_copy_ce")
 DIRECTIONS = ("host_to_device", "device_to_host")
 
@@ -41,7 +43,7 @@ def test_any_seed_will_do(machine: StubMachine) -> None:
 
 @pytest.mark.parametrize("kernel", ["bw_write", "bw_copy", "bw_triad"])
 def test_one_flipped_bit_is_one_wrong_word(machine: StubMachine, kernel: str) -> None:
-    machine.set(f"flip.{kernel}=1.4096.3")
+    machine.set(f"flip.{kernel}=1.528384.3")  # beyond the first steps, which one pass alone writes
     name = kernel.removeprefix("bw_")
     assert machine.ask(sweep(name))[0][3] == 1
 
@@ -71,7 +73,31 @@ def test_what_the_warm_up_copied_does_not_stand_in_for_what_was_timed(
     machine: StubMachine, question: str, working: int
 ) -> None:
     machine.set(f"copy_limit={working}")  # what comes before the warm-up, and the warm-up's first pass
-    assert machine.ask(question)[0][3] == MIB // 4
+    assert machine.ask(question)[0][3] == MIB // 4 + STEP_WORDS
+
+
+WITHOUT_WARM_UP = "setattr(timing, 'IDLE_S', float('inf'))"
+
+
+@pytest.mark.parametrize("passes", [2, 8])
+@pytest.mark.parametrize("kernel", ["local_copy_ce", "host_to_device", "device_to_host"])
+def test_one_pass_that_moved_nothing_is_found_among_those_that_did(
+    machine: StubMachine, kernel: str, passes: int
+) -> None:
+    """Whichever it was: the last one moves nothing, then the last two, and so on."""
+    question = (
+        sweep(kernel, passes=passes)
+        if kernel == "local_copy_ce"
+        else host_copy(kernel).replace("MIB, 2", f"MIB, {passes}")
+    )
+    assert f"MIB, {passes}" in question
+    before = {"local_copy_ce": 0, "host_to_device": 1, "device_to_host": 1}[kernel]  # copies that are not timed
+    for moved in range(passes):
+        machine.set(f"copy_limit={before + moved}")
+        *_, wrong = machine.ask(WITHOUT_WARM_UP, question)[1]
+        assert wrong > 0, f"{moved} of {passes} moved"
+    machine.set(f"copy_limit={before + passes + 1}")
+    assert machine.ask(WITHOUT_WARM_UP, question)[1][3] == 0
 
 
 def test_a_stale_result_of_the_same_seed_does_not_pass(machine: StubMachine) -> None:
@@ -81,7 +107,7 @@ def test_a_stale_result_of_the_same_seed_does_not_pass(machine: StubMachine) -> 
     )
     first, second = machine.ask(question, host_copy("host_to_device"))
     assert first[0][3] == 0
-    assert second[3] == MIB // 4
+    assert second[3] == MIB // 4 + STEP_WORDS
 
 
 def test_out_of_memory_is_an_error_and_leaves_nothing_behind(machine: StubMachine) -> None:

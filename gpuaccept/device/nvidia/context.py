@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -228,10 +228,12 @@ class Context:
         """Queue the writing of a seed's pattern."""
         self.launch("bw_write", blocks, (buffer, POINTER), (u32(seed), U32))
 
-    def wrong(self, buffer: int, blocks: int, seed: int, factor: int = 1) -> int:
-        """How many words of a buffer are not `factor` times a seed's pattern."""
+    def wrong(self, places: Iterable[tuple[int, int]], seed: int, factor: int = 1) -> int:
+        """How many words of these places (address, blocks) are not `factor` times a seed's pattern, begun in each."""
         self.zero_counters()
-        self.launch("verify", blocks, (buffer, POINTER), (u32(seed), U32), (factor, U32), (self.counters, POINTER))
+        common = (u32(seed), U32), (factor, U32), (self.counters, POINTER)
+        for address, blocks in places:
+            self.launch("verify", blocks, (address, POINTER), *common)
         return self.read_counters()[0]
 
     def read_wrong(self, buffer: int, blocks: int, seed: int, passes: int) -> int:
@@ -239,7 +241,7 @@ class Context:
         total = self.read_counters()[0]
         self.launch("expected_sum", blocks, (u32(seed), U32), (self.counters + 8, POINTER))
         expected = passes * self.read_counters()[1] % 2**64
-        return self.wrong(buffer, blocks, seed) or int(total != expected)
+        return self.wrong([(buffer, blocks)], seed) or int(total != expected)
 
     def zero_counters(self) -> None:
         """Queue the zeroing of both counters."""

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gpuaccept.check import DeviceError, Transfer, Unavailable
 from gpuaccept.device.nvidia.context import POINTER, Context, Stream
+from gpuaccept.device.nvidia.landing import Landing
 from gpuaccept.device.nvidia.timing import Lane, timed, warm_up
 
 LONGER = 1.5
@@ -31,7 +32,7 @@ class Route(Protocol):
         """Write another pattern to the destination, and wait until it is there."""
 
     def wrong(self) -> int:
-        """How many words of the destination are not the source's pattern."""
+        """How many words of the destination are not the source's pattern (see Landing)."""
 
 
 @dataclass
@@ -98,13 +99,12 @@ def _lanes(jobs: Sequence[Job]) -> list[Lane]:
     return [route.lane for job in jobs if job.error is None for route in job.routes]
 
 
-def sm_copy(context: Context, stream: Stream, to: int, source: int, size: int) -> Callable[[], None]:
+def sm_copy(context: Context, stream: Stream, landing: Landing, source: int, size: int) -> Callable[[], None]:
     """A pass of the copy kernel, wherever the two buffers lie."""
     blocks = context.blocks(size)
-    arguments = (source, POINTER), (to, POINTER)
-    return lambda: context.launch("bw_copy", blocks, *arguments, stream=stream.handle)
+    return lambda: context.launch("bw_copy", blocks, (source, POINTER), (landing.next(), POINTER), stream=stream.handle)
 
 
-def ce_copy(context: Context, call: str, stream: Stream, *arguments: object) -> Callable[[], None]:
-    """A pass of the copy engine by the driver's call of that name."""
-    return lambda: context.call(call, *arguments, stream.handle)
+def ce_copy(context: Context, call: str, stream: Stream, landing: Landing, *arguments: object) -> Callable[[], None]:
+    """A pass of the copy engine by the driver's call of that name, whose first argument is the destination."""
+    return lambda: context.call(call, landing.next(), *arguments, stream.handle)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from gpuaccept.check import DeviceError, Engine, HostDirection
 from gpuaccept.device.nvidia.context import Context
 from gpuaccept.device.nvidia.copies import LONGER, Job, ce_copy, run_jobs, sm_copy
+from gpuaccept.device.nvidia.landing import Landing
 from gpuaccept.device.nvidia.timing import Lane, timed
 
 BUSY_S = 0.5
@@ -36,38 +37,41 @@ class _HostRoute:
     def prepare(self, stack: ExitStack) -> None:
         context, size = self.context, self.size
         stream = stack.enter_context(context.borrowed_stream())
-        self._blocks = context.blocks(size)
-        self._near, self._far = stack.enter_context(context.buffers(size, 2))
-        self._host = context.pinned(self.direction, size)
-        context.fill(self._near, self._blocks, self.seed)
+        self._landing = Landing(context, size, self.passes)
+        (near,) = stack.enter_context(context.buffers(size, 1))
+        (self._far,) = stack.enter_context(context.buffers(self._landing.span, 1))
+        context.fill(near, context.blocks(size), self.seed)
         if self.direction == "host_to_device":
-            context.call("cuMemcpyDtoHAsync", self._host, self._near, size, context.stream.handle)
-            call, to, source = "cuMemcpyHtoDAsync", self._far, self._host
+            call, source = "cuMemcpyHtoDAsync", context.pinned(self.direction, size)
+            context.call("cuMemcpyDtoHAsync", source, near, size, context.stream.handle)
+            self._landing.at(self._far)
         else:
-            context.fill(self._far, self._blocks, ~self.seed)
-            call, to, source = "cuMemcpyDtoHAsync", self._host, self._near
+            call, source = "cuMemcpyDtoHAsync", near
+            self._host = context.pinned(self.direction, self._landing.span)
+            self._landing.at(self._host)
         if self.engine == "ce":
-            one_pass = ce_copy(context, call, stream, to, source, size)
+            one_pass = ce_copy(context, call, stream, self._landing, source, size)
         else:
-            one_pass = sm_copy(context, stream, to, source, size)
+            one_pass = sm_copy(context, stream, self._landing, source, size)
         context.wait()
         self.lane = Lane(context, stream, one_pass, self.passes)
 
     def spoil(self) -> None:
         self.context.enter()
-        if self.direction == "host_to_device":
-            self.context.fill(self._far, self._blocks, ~self.seed)
-        else:
-            call, stream = "cuMemcpyDtoHAsync", self.context.stream.handle
-            self.context.call(call, self._host, self._far, self.size, stream)
+        self._landing.spoil(self.seed, self._far)
+        if self.direction == "device_to_host":
+            self._copy("cuMemcpyDtoHAsync", self._host, self._far)
         self.context.wait()
 
     def wrong(self) -> int:
         self.context.enter()
         if self.direction == "device_to_host":
-            call, stream = "cuMemcpyHtoDAsync", self.context.stream.handle
-            self.context.call(call, self._far, self._host, self.size, stream)
-        return self.context.wrong(self._far, self._blocks, self.seed)
+            self._copy("cuMemcpyHtoDAsync", self._far, self._host)
+        return self._landing.wrong(self.seed, base=self._far)
+
+    def _copy(self, call: str, to: int, source: int) -> None:
+        """All that the passes write, between its place in the host and its place on the GPU."""
+        self.context.call(call, to, source, self._landing.span, self.context.stream.handle)
 
 
 def host_jobs(
@@ -101,7 +105,7 @@ def keep_busy(context: Context, seconds: float) -> Iterator[Callable[[], bool]]:
         stream = stack.enter_context(context.borrowed_stream())
         (target,) = stack.enter_context(context.buffers(size, 1))
         source = context.pinned("busy", size)
-        lane = Lane(context, stream, ce_copy(context, "cuMemcpyHtoDAsync", stream, target, source, size), 4)
+        lane = Lane(context, stream, lambda: context.call("cuMemcpyHtoDAsync", target, source, size, stream.handle), 4)
         timed([lane])
         if lane.error:
             raise lane.error

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from gpuaccept.check import CopyOperation, Engine
 from gpuaccept.device.nvidia.context import Context
 from gpuaccept.device.nvidia.copies import LONGER, Job, ce_copy, run_jobs, sm_copy
+from gpuaccept.device.nvidia.landing import Landing
 from gpuaccept.device.nvidia.timing import Lane
 
 
@@ -36,27 +37,28 @@ class _PeerRoute:
         acting.allow_peer(other)
         other.allow_peer(acting)
         origin, self._owner = (other, acting) if self.operation == "read" else (acting, other)
-        self._blocks = acting.blocks(size)
         (source,) = stack.enter_context(origin.buffers(size, 1))
-        origin.fill(source, self._blocks, self.seed)
+        origin.fill(source, origin.blocks(size), self.seed)
         origin.wait()
-        (self._target,) = stack.enter_context(self._owner.buffers(size, 1))
+        self._landing = Landing(self._owner, size, self.passes + self.beyond)
+        (target,) = stack.enter_context(self._owner.buffers(self._landing.span, 1))
+        self._landing.at(target)
         stream = stack.enter_context(acting.borrowed_stream())
         if self.engine == "ce":
-            ends = self._target, self._owner.handle, source, origin.handle
-            one_pass = ce_copy(acting, "cuMemcpyPeerAsync", stream, *ends, size)
+            ends = self._owner.handle, source, origin.handle
+            one_pass = ce_copy(acting, "cuMemcpyPeerAsync", stream, self._landing, *ends, size)
         else:
-            one_pass = sm_copy(acting, stream, self._target, source, size)
+            one_pass = sm_copy(acting, stream, self._landing, source, size)
         self.lane = Lane(acting, stream, one_pass, self.passes, self.beyond)
 
     def spoil(self) -> None:
         self._owner.enter()
-        self._owner.fill(self._target, self._blocks, ~self.seed)
+        self._landing.spoil(self.seed)
         self._owner.wait()
 
     def wrong(self) -> int:
         self._owner.enter()
-        return self._owner.wrong(self._target, self._blocks, self.seed)
+        return self._landing.wrong(self.seed)
 
 
 def peer_jobs(

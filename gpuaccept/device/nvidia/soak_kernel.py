@@ -152,7 +152,8 @@ class KernelSoak:
         tally = (ctypes.c_uint32 * (2 * _MOST_SMS)).from_buffer_copy(context.fetch(self._tally, _TALLY))
         done, wrong = tally[0::2], tally[1::2]
         missing = abs(self._launches * self._blocks * self._kernel.results - sum(done))
-        spoilt = sum(context.wrong(buffer, context.blocks(self._size), self._seed) for buffer in (self._from, self._to))
+        blocks = context.blocks(self._size)
+        spoilt = context.wrong([(self._from, blocks), (self._to, blocks)], self._seed)
         return sum(wrong) + missing + spoilt, tuple(sm for sm, count in enumerate(wrong) if count)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Timed sweeps over one GPU's own memory, each with the proof that the data moved.
 
 The shape of a measurement: fill the source with a new pattern; warm up; fill the destination with another pattern; time
-the passes; verify the whole destination.
+the passes; verify the trace of each and all of the last one's.
 """
 
 from __future__ import annotations
@@ -11,33 +11,38 @@ from collections.abc import Callable
 from gpuaccept.check import SweepKernel, Transfer
 from gpuaccept.device.nvidia.arena import Arena
 from gpuaccept.device.nvidia.context import POINTER, Context
+from gpuaccept.device.nvidia.landing import Landing
 from gpuaccept.device.nvidia.timing import Lane, timed, warm_up
 
 _TRIAD_FACTOR = 4
 """b + 3 c where b = c."""
-_BUFFERS = {"read": 1, "write": 1, "triad": 3}
-_READS = {"read": 1, "write": 0, "triad": 2}
+_SOURCES = {"write": 0, "copy": 1, "local_copy_ce": 1, "triad": 2}
+"""Buffers that a pass reads, beside the one that it writes."""
 
 
 def sweep(context: Context, kernel: SweepKernel, size: int, passes: int, seed: int) -> Transfer:
     """See Node.memory_sweep."""
     context.enter()
     blocks = context.blocks(size)
-    with context.buffers(size, _BUFFERS.get(kernel, 2)) as memory:
-        target, *sources = memory
-        for source in [target] if kernel == "read" else sources:
-            context.fill(source, blocks, seed)
-        lane = Lane(context, context.stream, _one_pass(context, kernel, memory, blocks, size, seed), passes)
-        _warm(lane)
-        if kernel != "read":
-            context.fill(target, blocks, ~seed)
-        elapsed = _time(lane)
-        if kernel == "read":
+    if kernel == "read":
+        with context.buffers(size, 1) as (target,):
+            context.fill(target, blocks, seed)
+            lane = Lane(context, context.stream, _read(context, target, blocks), passes)
+            _warm(lane)
+            elapsed = _time(lane)
             wrong = context.read_wrong(target, blocks, seed, passes)
-        else:
-            wrong = context.wrong(target, blocks, seed, _TRIAD_FACTOR if kernel == "triad" else 1)
-    read = _READS.get(kernel, 1)
-    return Transfer(elapsed, passes * size * read, passes * size * (kernel != "read"), wrong)
+        return Transfer(elapsed, passes * size, 0, wrong)
+    landing = Landing(context, size, passes)
+    with context.buffers(landing.span, 1) as (target,), context.buffers(size, _SOURCES[kernel]) as sources:
+        landing.at(target)
+        for source in sources:
+            context.fill(source, blocks, seed)
+        lane = Lane(context, context.stream, _one_pass(context, kernel, landing, sources, blocks, size, seed), passes)
+        _warm(lane)
+        landing.spoil(seed)
+        elapsed = _time(lane)
+        wrong = landing.wrong(seed, _TRIAD_FACTOR if kernel == "triad" else 1)
+    return Transfer(elapsed, passes * size * _SOURCES[kernel], passes * size, wrong)
 
 
 def regions(context: Context, region: int, passes: int, seed: int) -> tuple[Transfer, ...]:
@@ -79,15 +84,13 @@ def _read(context: Context, buffer: int, blocks: int) -> Callable[[], None]:
 
 
 def _one_pass(
-    context: Context, kernel: SweepKernel, memory: list[int], blocks: int, size: int, seed: int
+    context: Context, kernel: SweepKernel, landing: Landing, sources: list[int], blocks: int, size: int, seed: int
 ) -> Callable[[], None]:
-    target, source = memory[0], memory[-1]
     if kernel == "local_copy_ce":
-        return lambda: context.call("cuMemcpyDtoDAsync", target, source, size, context.stream.handle)
-    if kernel == "read":
-        return _read(context, target, blocks)
+        return lambda: context.call("cuMemcpyDtoDAsync", landing.next(), sources[0], size, context.stream.handle)
     if kernel == "write":
-        return lambda: context.fill(target, blocks, seed)
+        return lambda: context.fill(landing.next(), blocks, seed)
     if kernel == "copy":
-        return lambda: context.launch("bw_copy", blocks, (source, POINTER), (target, POINTER))
-    return lambda: context.launch("bw_triad", blocks, (target, POINTER), (memory[1], POINTER), (source, POINTER))
+        return lambda: context.launch("bw_copy", blocks, (sources[0], POINTER), (landing.next(), POINTER))
+    a, b = (sources[0], POINTER), (sources[1], POINTER)
+    return lambda: context.launch("bw_triad", blocks, (landing.next(), POINTER), a, b)
