@@ -86,18 +86,27 @@ class Sampled:
             bound = SCATTER_SIGMAS * sigma / 100
             # No standard deviation exceeds the span of its values / √2: few subjects are left.
             span = math.sqrt(2) * bound
-            wide = [s for s, v in self._ordered.items() if v[-1] - v[0] > span * min(abs(v[0]), abs(v[-1]))]
+            wide = [
+                subject
+                for subject, v in self._ordered.items()
+                if v[-1] - v[0] > span * (v[0] if v[0] > 0 else min(abs(v[0]), abs(v[-1])))
+            ]
+            scatters = {subject: self._scatter(subject) for subject in wide}
+            erratic = ERRATIC_SIGMAS * sigma / 100
             self._scattering = {
-                subject: self._scatters(subject, ERRATIC_SIGMAS * sigma / 100)
-                for subject in wide
-                if self._scatters(subject, bound)
+                subject: all(s > erratic * middle for s, middle in looks)
+                for subject, looks in scatters.items()
+                if looks and all(s > bound * middle for s, middle in looks)
             }
         return self._scattering
 
-    def _scatters(self, subject: str, bound: float) -> bool:
-        looks = [self.of_look(subject, look) for look in sorted({key[1] for key in self.measured.keys(subject)})]
-        seen = [deviation(v) > bound * abs(_middle(v)) for v in looks if len(v) > 1]
-        return bool(seen) and all(seen)
+    def _scatter(self, subject: str) -> list[tuple[float, float]]:
+        """Standard deviation and size of the middle of each look with two visits or more."""
+        if self.measured.looks == 1:
+            looks = [self.visits(subject)]
+        else:
+            looks = [self.of_look(subject, look) for look in {key[1] for key in self.measured.keys(subject)}]
+        return [(deviation(v), abs(_middle(v))) for v in looks if len(v) > 1]
 
     def estimate(self, subject: str, tails: Tails) -> Estimate | None:
         """Everything about one subject whose visits scatter with these tails; None where it was not measured."""
@@ -153,7 +162,7 @@ def _all_medians(measured: Measured) -> dict[str, tuple[float, ...]] | None:
         columns: list[list[Scalar]] = [_each_middle(column.samples) for column in measured.columns()]
     except TypeError:  # text among numbers
         return None
-    if any(str in set(map(type, column)) for column in columns):
+    if str in set(map(type, chain.from_iterable(columns))):
         return None
     return dict(zip(measured.subjects, zip(*columns, strict=True), strict=True))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from operator import attrgetter
 
@@ -60,7 +60,11 @@ class Measured:
     def distinct(self) -> set[Samples]:
         """Every different tuple of samples that any visit holds, for metrics that are `even`."""
         if self._distinct is None:
-            self._distinct = set().union(*[_different(column.samples) for column in self._columns])
+            rows = [column.samples for column in self._columns]
+            one = rows[0][:1]
+            # counting is quicker than hashing, and most states and counters are the same everywhere
+            same = bool(one) and all([row.count(one[0]) == len(row) for row in rows])
+            self._distinct = set(one) if same else set().union(*rows)
         return self._distinct
 
     def columns(self) -> list[Column]:
@@ -68,17 +72,16 @@ class Measured:
         return self._columns
 
     def _is_even(self, expected: tuple[str, ...]) -> bool:
-        if not self._columns or len(set(self._keys)) != len(self._keys):
+        columns, count = self._columns, len(expected)
+        if not columns or (len(columns) > 1 and len(set(self._keys)) != len(columns)):
             return False
-        for column in self._columns:
-            if len(column.samples) != len(expected):
-                return False
-            if column.subjects is not expected and column.subjects != expected:
+        for column in columns:
+            if len(column.samples) != count or (column.subjects is not expected and column.subjects != expected):
                 return False
         if self._repetitive:
             sizes = set(map(len, self.distinct()))
         else:
-            sizes = set().union(*[map(len, column.samples) for column in self._columns])
+            sizes = set().union(*[map(len, column.samples) for column in columns])
         return len(sizes) == 1 and 0 not in sizes
 
     def _sort_out(self) -> dict[str, dict[Key, Samples]]:
@@ -93,8 +96,3 @@ class Measured:
             subject: {key: samples for key, samples in visits.items() if len(samples) == full}
             for subject, visits in rows.items()
         }
-
-
-def _different(samples: tuple[Samples, ...]) -> Iterable[Samples]:
-    """The samples without their repetitions, where all are the same: counting is quicker than hashing."""
-    return samples[:1] if samples and samples.count(samples[0]) == len(samples) else samples

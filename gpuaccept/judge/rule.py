@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from gpuaccept.data import Limit, MetricDeclaration, Scalar
 from gpuaccept.judge import sampled as of_sampled
 from gpuaccept.judge.conditions import apply_conditions
-from gpuaccept.judge.measured import Measured
+from gpuaccept.judge.measured import Measured, Samples
 from gpuaccept.judge.outcome import Miss, Outcome, Shown, not_measured
 from gpuaccept.judge.readings import (
     Unjudgeable,
@@ -37,7 +37,7 @@ def judge_limits(scope: Scope, data: Tables) -> list[Outcome]:
 
 def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
     declared = scope.declared.get(limit.metric)
-    if scope.lacks(limit.metric):
+    if not scope.whole and scope.lacks(limit.metric):
         subjects = selected(scope.expected(declared), limit.subjects) if declared else (NODE,)
         reason = f"not planned: the run left out a step of {check_of(limit.metric)} that the profile's plan asks for"
         return _no_outcome(limit, declared, subjects or (NODE,), reason)
@@ -50,7 +50,10 @@ def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
     needed = scope.needed(declared, measured.most)
     absent = _absent(limit, declared, measured, subjects, needed, scope)
     present = subjects if not absent else tuple(subject for subject in subjects if subject not in absent)
-    judge_kind = _judge_sampled if declared.kind == "sampled" else _judge_readings
+    kind = declared.kind
+    judge_kind = (
+        _judge_sampled if kind == "sampled" else _judge_changes if kind in ("difference", "rate") else _judge_readings
+    )
     found, shows = judge_kind(limit, declared, data, present, needed, absent)
     misses = {**absent, **found} if absent else found
     if limit.missed == "inconclusive" or limit.effect == "valid":
@@ -73,7 +76,7 @@ def _absent(
 ) -> dict[str, Miss]:
     """Subjects that lack visits. What they show in the visits that they have stays bad where it is bad."""
     derived = declared.reduction is not None
-    if measured.even and measured.most >= needed and not (derived and scope.failures):
+    if measured.even and measured.most >= needed and not (derived and scope.fails(declared.name)):
         return {}
     out = {}
     step_reason: str | None = None
@@ -132,8 +135,6 @@ def _judge_readings(
     needed: int,
     absent: Mapping[str, Miss],
 ) -> tuple[dict[str, Miss], Shown]:
-    if declared.kind in ("difference", "rate"):
-        return _judge_changes(limit, declared, data, present, needed, absent)
     measured, kind = data.measured(declared), declared.kind
     shows = Readings(limit, declared, measured)
     simple = not (limit.uniform or limit.unique or limit.max_deviation)
@@ -146,8 +147,7 @@ def _judge_readings(
         return {miss.subject: miss for miss in judged if miss is not None}, shows
     if simple:
         keeps = keeper(limit, kind)
-        if measured.even and not absent and _all_kept(measured, keeps):
-            different = measured.distinct()
+        if measured.even and not absent and _all_kept(different := measured.distinct(), keeps):
             if len(different) > 1:
                 return {}, shows
             (samples,) = different
@@ -184,7 +184,8 @@ def _judge_changes(
     needed: int,
     absent: Mapping[str, Miss],
 ) -> tuple[dict[str, Miss], Shown]:
-    values, problems = data.changes(declared).values, data.changes(declared).problems
+    changes = data.changes(declared)
+    values, problems = changes.values, changes.problems
     if not (absent or problems or limit.uniform or limit.unique or limit.max_deviation):
         different = set(values.values())
         if len(different) == 1 and _kept(keeper(limit, "read"), value := different.pop()):
@@ -253,8 +254,8 @@ def _kept(keeps: Callable[[Scalar], bool], sample: Scalar) -> bool:
         return False
 
 
-def _all_kept(measured: Measured, keeps: Callable[[Scalar], bool]) -> bool:
+def _all_kept(different: set[Samples], keeps: Callable[[Scalar], bool]) -> bool:
     try:
-        return all(map(keeps, {sample for samples in measured.distinct() for sample in samples}))
+        return all(map(keeps, set().union(*different)))
     except Unjudgeable:
         return False

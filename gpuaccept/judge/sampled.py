@@ -102,7 +102,8 @@ def by_deviation(
     `everyone` are all subjects of the metric that have the visits needed.
     """
     if sampled.measured.looks == 1:
-        values = {subject: sampled.middles[subject] for subject in everyone}
+        middles = sampled.middles
+        values = middles if len(everyone) == len(middles) else {subject: middles[subject] for subject in everyone}
     else:
         first = {subject: sampled.of_look(subject, 1) for subject in everyone}
         values = {subject: median(visits) for subject, visits in first.items() if visits}

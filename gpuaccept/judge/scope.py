@@ -26,6 +26,8 @@ class Scope(Struct, frozen=True):
     """Metric -> planned visits of the first look."""
     lacking: frozenset[str] | None
     """Checks that the profile's plan asks for and the run's plan does not; None for all."""
+    whole: bool
+    """The run's plan leaves out nothing that the profile's asks for: `lacks` is then never true."""
     failures: dict[str, list[Failure]]
     """Metric, or `check.*`, -> failures."""
 
@@ -62,6 +64,10 @@ class Scope(Struct, frozen=True):
                 return step.skip
         return ""
 
+    def fails(self, metric: str) -> bool:
+        """Whether any failure tells of the metric, of whatever subject."""
+        return bool(self.failures) and (metric in self.failures or f"{check_of(metric)}.*" in self.failures)
+
     def failure(self, metric: str, subject: str) -> Failure | None:
         """The first failure that says why a metric of a subject was not measured."""
         gpus = gpus_of(subject)
@@ -96,6 +102,7 @@ def scope(evidence: Evidence, cohort: Cohort) -> Scope:
     steps = evidence.plan.steps
     visits = Counter(chain.from_iterable([step.metrics for step in steps]))
     first_visits = Counter(chain.from_iterable([step.metrics for step in steps if step.look == 1]))
+    lacking = _lacking(evidence.plan, cohort.plans.get(evidence.plan.name))
     return Scope(
         evidence=evidence,
         cohort=cohort,
@@ -104,7 +111,8 @@ def scope(evidence: Evidence, cohort: Cohort) -> Scope:
         planned=frozenset(visits),
         visits=visits,
         first_visits=first_visits,
-        lacking=_lacking(evidence.plan, cohort.plans.get(evidence.plan.name)),
+        lacking=lacking,
+        whole=lacking == frozenset(),
         failures=failures,
     )
 
@@ -128,7 +136,7 @@ def check_of(metric: str) -> str:
 
 def in_plan(scope: Scope, limit: Limit) -> bool:
     """Whether a limit is judged: its metric is planned, or ought to be."""
-    if scope.lacks(limit.metric):
+    if not scope.whole and scope.lacks(limit.metric):
         return limit.effect != "observe"
     return scope.plans(limit.metric)
 

@@ -62,7 +62,8 @@ class Readings(Struct, frozen=True):
     measured: Measured
 
     def value(self, subject: str) -> Value:
-        samples = [*chain.from_iterable(self.measured.visits(subject))]
+        visits = self.measured.visits(subject)
+        samples = visits[0] if len(visits) == 1 else [*chain.from_iterable(visits)]
         return (as_shown(self.declared.kind, worst_sample(self.limit, samples)) if samples else None), None
 
     def worst(self, subjects: tuple[str, ...]) -> str | None:

@@ -24,29 +24,29 @@ class Tables(Struct):
 
     def measured(self, declared: MetricDeclaration) -> Measured:
         """All visits of a metric."""
-        name = declared.name
-        if name not in self._measured:
+        found = self._measured.get(declared.name)
+        if found is None:
             expected, repetitive = self.scope.expected(declared), declared.kind != "sampled"
-            self._measured[name] = Measured(self.columns.get(name, ()), expected, repetitive)
-        return self._measured[name]
+            found = Measured(self.columns.get(declared.name, ()), expected, repetitive)
+            self._measured[declared.name] = found
+        return found
 
     def sampled(self, declared: MetricDeclaration) -> Sampled:
         """Medians of a sampled metric."""
-        name = declared.name
-        if name not in self._sampled:
-            cohort = self.scope.cohort
-            self._sampled[name] = Sampled(
-                self.measured(declared), cohort.metrics.get(name), cohort.visits, cohort.coverage_factor
-            )
-        return self._sampled[name]
+        found = self._sampled.get(declared.name)
+        if found is None:
+            cohort, measured = self.scope.cohort, self.measured(declared)
+            found = Sampled(measured, cohort.metrics.get(declared.name), cohort.visits, cohort.coverage_factor)
+            self._sampled[declared.name] = found
+        return found
 
     def changes(self, declared: MetricDeclaration) -> Changes:
         """By how much each counter of a metric changed."""
-        name = declared.name
-        if name not in self._changes:
+        found = self._changes.get(declared.name)
+        if found is None:
             boots = [boot.at_s for boot in self.scope.evidence.boots or ()]
-            self._changes[name] = changes(self.measured(declared), declared.kind, boots)
-        return self._changes[name]
+            found = self._changes[declared.name] = changes(self.measured(declared), declared.kind, boots)
+        return found
 
 
 def by_metric(scope: Scope) -> Tables:
