@@ -63,7 +63,7 @@ class Measured:
             rows = [column.samples for column in self._columns]
             one = rows[0][:1]
             # counting is quicker than hashing, and most states and counters are the same everywhere
-            same = bool(one) and all([row.count(one[0]) == len(row) for row in rows])
+            same = bool(one) and all(row.count(one[0]) == len(row) for row in rows)
             self._distinct = set(one) if same else set().union(*rows)
         return self._distinct
 
