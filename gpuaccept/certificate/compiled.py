@@ -4,7 +4,7 @@ from typing import Any
 
 from gpuaccept.certificate.words import shown
 
-DIGEST = "109200fc99b97c022e869e90dd259e0d6c0d79a8257b4af22280ff8fafe6d2fd"
+DIGEST = "aa95693f18399c737a8d43f124851df438755cd4cbe9f8b5f8514e16add93c78"
 """Of the templates that this was made from."""
 
 
@@ -451,6 +451,15 @@ def results(*, p: Any) -> str:
                         out += (shown(c.text),)
                 out += ('\n',)
             out += ('</table>\n      </div>\n    </figure>\n',)
+        out += ('  </div>\n</section>\n',)
+    out += ('\n',)
+    if p.memory:
+        out += ('<section class="s-memory" aria-labelledby="s3m">\n  <header><h2 id="s3m">Memory, region by region</h2><p>One strip a GPU, one cell a region in the order of addresses, each timed by itself. ', shown(p.memory.legend), '</p></header>\n  <div class="regions">\n',)
+        for r in p.memory.rows:
+            out += ('<div><b>', shown(r.gpu), '</b><svg viewBox="0 0 ', shown(r.width), ' 1" preserveAspectRatio="none" role="img" aria-label="GPU ', shown(r.gpu), ': ', shown(r.words), '">',)
+            for (tone, d,) in r.tones:
+                out += ('<path class="t', shown(tone), '" d="', shown(d), '"/>',)
+            out += ('</svg><span class="quiet">', shown(r.words), '</span></div>\n',)
         out += ('  </div>\n</section>\n',)
     out += ('\n',)
     if p.load:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from gpuaccept.certificate import charts
 from gpuaccept.certificate.lookup import SEVERITY, Lookup, counts_of, gravest, numbers_in, overall, words
 from gpuaccept.certificate.numbers import as_float, digits_of, number, scalar
+from gpuaccept.certificate.regions import MAP
 from gpuaccept.certificate.words import check_title
 from gpuaccept.data import Limit, Result
 from gpuaccept.judge import Estimate, requirement
@@ -186,14 +187,14 @@ def _stated(look: Lookup, limit: Limit, gpus: tuple[int, ...]) -> Matrix:
 
 
 def annex(look: Lookup) -> tuple[tuple[str, tuple[Annex, ...]], ...]:
-    """Every metric of GPUs that was measured, by check; identities stand in their own table."""
+    """Every metric of GPUs that was measured, by check; identities stand in their own table, the map is drawn."""
     gpus = [f"gpu/{gpu.index}" for gpu in look.evidence.node.gpus]
     out = []
     for check in look.evidence.checks:
         rows = []
         for declared in check.metrics:
             estimates = look.estimates.get(declared.name, {})
-            shown = declared.subject == "gpu" and declared.name not in IDENTITIES
+            shown = declared.subject == "gpu" and declared.name not in IDENTITIES and declared.name != MAP
             if shown and any(gpu in estimates for gpu in gpus):
                 rows.append(_annex(look, declared.name, declared.unit, gpus, estimates))
         if rows:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 from msgspec import Struct
 
-from gpuaccept.certificate import about, bounds, charts, findings, node, results, risks, soak, tables
+from gpuaccept.certificate import about, bounds, charts, findings, node, regions, results, risks, soak, tables
 from gpuaccept.certificate.lookup import lookup
 from gpuaccept.certificate.words import decided
 from gpuaccept.data import Result, Statement
@@ -52,6 +52,7 @@ class Page(Struct, frozen=True):
     loom: tuple[tuple[str, Markup], ...]
     strips: tuple[tables.Strip, ...]
     matrices: tuple[tables.Matrix, ...]
+    memory: regions.Regions | None
     load: soak.Soak | None
     method: tuple[about.Fact, ...]
     risks: tuple[risks.Row, ...]
@@ -100,6 +101,7 @@ def page(statement: Statement, envelope: bytes, estimates: Mapping[str, Mapping[
         loom=node.loom(look),
         strips=tables.strips(look),
         matrices=tables.matrices(look),
+        memory=regions.regions(look),
         load=soak.soak(look),
         method=about.method(look),
         risks=risks.rows(look),
