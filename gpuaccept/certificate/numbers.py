@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from gpuaccept.certificate.words import visible
 from gpuaccept.data import Coverage, Scalar
+from gpuaccept.judge.wording import singular
 
 NARROW = "\u202f"
 
@@ -55,7 +56,7 @@ def digits_of(uncertainty: float) -> int:
 
 def quantity(value: Scalar | None, uncertainty: float | None, unit: str) -> Quantity:
     """A measured value with its U; what was read as text has none."""
-    unit = visible(unit, 20)
+    unit = visible(unit if value != 1 else singular(unit), 20)
     if value is None:
         return Quantity("not measured", "", "")
     if isinstance(value, float | int) and uncertainty is not None and uncertainty > 0:
@@ -83,7 +84,7 @@ def percent(part: float, whole: float) -> str:
 
 
 def measured_of_planned(coverage: Coverage) -> str:
-    """`8 of 8 GPUs`; seconds with their unit behind: `soak of each GPU 1800 of 1800 s`."""
+    """`8 of 8 GPUs`; seconds with their unit behind: `shortest soak of a GPU 1800 of 1800 s`."""
     counts = f"{plain(coverage.measured)} of {plain(coverage.planned)}"
     return f"{coverage.what} {counts} s" if coverage.unit == "s" else f"{counts} {coverage.what}"
 

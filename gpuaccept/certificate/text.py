@@ -7,7 +7,7 @@ import textwrap
 import msgspec
 
 from gpuaccept.certificate.numbers import measured_of_planned, percent, quantity
-from gpuaccept.certificate.words import WHO, decided, plural, visible
+from gpuaccept.certificate.words import acts, decided, plural, visible
 from gpuaccept.data import Action, Cause, Coverage, Decision, Finding, Part, Result, Scalar, Statement, Value
 
 WIDTH = 100
@@ -150,7 +150,7 @@ def _finding(nr: int, finding: Finding) -> list[str]:
         f"{nr}. {finding.result.upper()}  {finding.title}",
         f"   part      {part_line(finding.part)}",
         f"   measured  {value}, limit {finding.requirement}  ({finding.metric})",
-        f"   cause     {finding.cause}; {WHO[finding.cause]} acts: {finding.action}",
+        f"   cause     {finding.cause}; {acts(finding.cause)}: {finding.action}",
     ]
     for k, step in enumerate(finding.advice):
         label = "do next" if k == 0 else ""

@@ -7,6 +7,8 @@ from functools import lru_cache
 
 from markupsafe import Markup, escape
 
+from gpuaccept.data import Cause
+
 LIMIT = 400
 """Characters of one piece of text that are shown; the record holds the whole."""
 
@@ -26,6 +28,12 @@ WHO = {
     "unknown": "not known yet: whoever runs the test looks first",
 }
 """Who has to act, by cause. Only hardware is a case for the supplier."""
+
+
+def acts(cause: Cause) -> str:
+    """Who acts, as a sentence: `the supplier acts`."""
+    return "whoever runs the test looks first" if cause == "unknown" else f"{WHO[cause]} acts"
+
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories that a reader can't see: control, format (bidi, zero width), surrogate, private, unassigned, breaks."""

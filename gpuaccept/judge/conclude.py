@@ -110,17 +110,21 @@ def _decide(evidence: Evidence, required: list[Outcome], found: tuple[Finding, .
     failed = sum(miss.result == "fail" for outcome in required for miss in outcome.misses.values())
     total = sum(len(outcome.subjects) for outcome in required)
     if failed:
-        verb = "requirement is" if failed == 1 else "requirements are"
-        return "rejected", f"{_leading(found, 'fail')}{failed} of {total} {verb} measured and not met."
+        verb = "is" if failed == 1 else "are"
+        return "rejected", f"{_leading(found, 'fail')}{failed} of {_all(total)} {verb} measured and not met."
     if not evidence.complete:
         return "not decided", f"The run is not complete: {evidence.incomplete_reason or 'its end is missing'}."
     if not required:
         return "not decided", "No required limit of the profile is judged by this plan."
     open_ones = sum(len(outcome.misses) for outcome in required)
     if open_ones:
-        verb = "requirement has" if open_ones == 1 else "requirements have"
-        return "not decided", f"{_leading(found)}{open_ones} of {total} {verb} no verdict of pass or fail."
+        verb = "has" if open_ones == 1 else "have"
+        return "not decided", f"{_leading(found)}{open_ones} of {_all(total)} {verb} no verdict of pass or fail."
     return "accepted", f"All {total} requirements of plan {evidence.plan.name} are met."
+
+
+def _all(total: int) -> str:
+    return f"{total} requirement{'' if total == 1 else 's'}"
 
 
 LEADING = 2

@@ -15,6 +15,8 @@ _KINDS: tuple[tuple[SubjectKind, str, str], ...] = (
 )
 _NOT_MEASURED = ("error", "skipped")
 DURATION = "thermal_soak.duration"
+WHOLE = 0.99
+"""A soak counts from its first sample to its last, which is up to a period of each segment less than its load."""
 
 
 def coverage(scope: Scope, data: Tables, outcomes: list[Outcome]) -> tuple[Coverage, ...]:
@@ -35,24 +37,25 @@ def coverage(scope: Scope, data: Tables, outcomes: list[Outcome]) -> tuple[Cover
     made = sum((s.check, s.state, s.visit, s.look) in done for s in steps)
     out.append(_entry("steps of the plan", "steps", len(steps), made))
     if soak := sum(float(s.parameters["duration_s"]) for s in steps if "duration_s" in s.parameters and s.look == 1):
-        out.append(_entry("soak of each GPU", "s", soak, min(soak, _soaked(scope, data))))
+        soaked = [min(soak, seconds) for seconds in _soaked(scope, data)]
+        out.append(_entry("GPUs with the whole soak", "GPUs", scope.gpus, sum(s >= WHOLE * soak for s in soaked)))
+        out.append(_entry("shortest soak of a GPU", "s", soak, min(soaked, default=0.0)))
     verdicts = sum(len(outcome.subjects) for outcome in required)
     open_ones = sum(miss.result in _NOT_MEASURED for outcome in required for miss in outcome.misses.values())
     out.append(_entry("requirements", "verdicts", verdicts, verdicts - open_ones))
     return tuple(out)
 
 
-def _soaked(scope: Scope, data: Tables) -> float:
-    """Seconds of soak of the GPU that had the least."""
+def _soaked(scope: Scope, data: Tables) -> list[float]:
+    """Seconds of soak of each GPU."""
     declared = scope.declared.get(DURATION)
     if declared is None:
-        return 0.0
+        return []
     measured = data.measured(declared)
-    seconds = [
+    return [
         sum(value for samples in measured.visits(subject) for value in samples if isinstance(value, float))
         for subject in scope.expected(declared)
     ]
-    return min(seconds, default=0.0)
 
 
 def _entry(what: str, unit: str, planned: float, measured: float) -> Coverage:

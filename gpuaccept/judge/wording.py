@@ -16,8 +16,27 @@ def number(value: Scalar | None) -> str:
 
 
 def with_unit(value: Scalar | None, unit: str) -> str:
-    """A value and its unit; text has none."""
-    return f"{number(value)} {unit}" if unit and isinstance(value, float | int) else number(value)
+    """A value and its unit, one of which is singular; text has none."""
+    if not unit or not isinstance(value, float | int):
+        return number(value)
+    return f"{number(value)} {unit if value != 1 else singular(unit)}"
+
+
+def singular(unit: str) -> str:
+    """One of what is counted: `1 error`, `1 process`, `1 error/h`; a unit of measure stays as it is."""
+    counted, slash, rest = unit.partition("/")
+    if len(counted) < 3 or not counted.endswith("s") or counted.endswith(("ss", "us", "is", "bps")):
+        return unit
+    return counted[: -2 if counted.endswith("sses") else -1] + slash + rest
+
+
+def duration(seconds: float) -> str:
+    """A span of time in words: `45 s`, `30 min`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    hours, minutes = divmod(round(whole / 60), 60)
+    return f"{minutes} min" if hours == 0 else f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def requirement(limit: Limit) -> str:
