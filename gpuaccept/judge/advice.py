@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gpuaccept.data import Action, Cause, Evidence, Part
+from gpuaccept.data import Action, Cause, Limit, Part, Plan
 from gpuaccept.judge.outcome import Miss, Outcome
-from gpuaccept.judge.parts import words
-from gpuaccept.judge.scope import check_of
+from gpuaccept.judge.parts import MISSING, words
+from gpuaccept.judge.scope import Scope, check_of
+from gpuaccept.judge.wording import subject_matter
 
 _LOST = re.compile(r"gpu[ _]is[ _]lost|fallen off|xid 79|unknown error", re.IGNORECASE)
 _SILENT = re.compile(r"timed? ?out|no progress|silen|hung|hang|killed|died", re.IGNORECASE)
@@ -27,15 +28,22 @@ class Remedy(NamedTuple):
     advice: tuple[str, ...]
 
 
-def remedy(evidence: Evidence, found: Part, outcome: Outcome, miss: Miss, shared: bool) -> Remedy:
+def remedy(scope: Scope, found: Part, outcome: Outcome, miss: Miss, shared: bool) -> Remedy:
     """Remedy for a part by its gravest miss. `shared`: all GPUs of the node miss it."""
-    cause, action = _cause(outcome, miss, shared)
-    again = f"gpuaccept run --profile {evidence.profile.name} --only {check_of(outcome.limit.metric)}"
+    limit = miss.condition.limit if miss.condition else outcome.limit
+    cause, action = _cause(outcome, limit, miss.root, shared)
     if miss.why == "limit" and outcome.declared is not None and outcome.declared.reduction in _BOUNDS:
         warming = "It was still warming up when the soak ended, so nothing is wrong yet, and nothing is shown."
         longer = "A longer soak tells: the plan `acceptance`, or a larger `duration_s` of `thermal_soak`."
         return Remedy(cause, action, (warming, longer, "If the finding stays, send the record to the supplier."))
-    return Remedy(cause, action, _sentences(cause, action, words(found), found, again, miss))
+    return Remedy(cause, action, _sentences(scope, cause, action, found, limit, miss.root))
+
+
+def again(plan: Plan) -> str:
+    """What to run again, and how. The evidence doesn't hold the command that was given; who gave it knows it."""
+    what = "the acceptance" if plan.acceptance else f"the plan `{plan.name}`"
+    left_out = " and ".join(f"`{option}`" for option in sorted({step.skip for step in plan.steps if step.skip}))
+    return f"{what} again with the same command" + (f", but without {left_out}" if left_out else "")
 
 
 def is_lost(miss: Miss) -> bool:
@@ -47,16 +55,16 @@ def is_lost(miss: Miss) -> bool:
     return nvml or _LOST.search(failure.reason) is not None
 
 
-def _cause(outcome: Outcome, miss: Miss, shared: bool) -> tuple[Cause, Action]:
-    limit = miss.condition or outcome.limit
-    if miss.why in ("limit", "condition"):
+def _cause(outcome: Outcome, limit: Limit, miss: Miss, shared: bool) -> tuple[Cause, Action]:
+    """By the limit where it was missed; what was not measured says nothing of what the limit blames."""
+    if miss.why == "limit":
         # One cooler or connector fails alone; what all GPUs of a node show under load they share: air and supply.
         soak = outcome.declared is not None and outcome.declared.reduction is not None
         if shared and soak and limit.cause == "hardware":
             return "facility", "call the facility"
         return limit.cause, limit.action
     if miss.why != "not measured":
-        return ("tool" if miss.why == "skipped" else "unknown"), "measure again"
+        return ("tool" if miss.why in ("skipped", "not planned", "stopped") else "unknown"), "measure again"
     if is_lost(miss):
         return "hardware", "reboot and re-run"
     if _SILENT.search(miss.reason):
@@ -66,23 +74,11 @@ def _cause(outcome: Outcome, miss: Miss, shared: bool) -> tuple[Cause, Action]:
     return "tool", "measure again"
 
 
-def _sentences(cause: Cause, action: Action, name: str, found: Part, again: str, miss: Miss) -> tuple[str, ...]:
-    rerun = f"Then run: {again}"
+def _sentences(scope: Scope, cause: Cause, action: Action, found: Part, limit: Limit, miss: Miss) -> tuple[str, ...]:
+    name, check, run = words(found), check_of(limit.metric), again(scope.evidence.plan)
+    rerun = f"Then run {run}: the check `{check}` shows whether it helped."
     if action == "replace":
-        label = ", ".join(
-            text
-            for text in (
-                f"serial {found.serial}" if found.serial and found.gpu is not None else "",
-                f"slot {found.slot}" if found.slot else "",
-                f"module {found.module_id}" if found.module_id is not None else "",
-            )
-            if text
-        )
-        return (
-            f"Open a case with the supplier for {name}{f' ({label})' if label else ''} and attach the record.",
-            "Compare the serial number on the part's label before you take it out.",
-            f"After the exchange run: {again}",
-        )
+        return (*_exchange(found), f"After that run {run}: the check `{check}` shows whether it helped.")
     if action == "reset and re-run":
         return (
             "Stop everything that uses the GPUs.",
@@ -98,7 +94,13 @@ def _sentences(cause: Cause, action: Action, name: str, found: Part, again: str,
             f"If {name} fails again, open a case with the supplier.",
         )
     if action == "correct the setting":
-        return (f"Correct the setting on {name}: {miss.reason}.", "Reboot if the setting asks for it.", rerun)
+        declared = scope.declared.get(limit.metric)
+        setting = subject_matter(declared.description) if declared else limit.metric
+        return (
+            f"Correct the setting on {name}: {setting} ({miss.reason}).",
+            "Reboot if the setting asks for it.",
+            rerun,
+        )
     if action == "call the facility":
         return (
             "Ask the operator of the hall to check air, coolant and power at this rack, with the time of this run.",
@@ -106,10 +108,45 @@ def _sentences(cause: Cause, action: Action, name: str, found: Part, again: str,
             rerun,
         )
     if miss.why == "skipped":
-        return ("This was left out by the command line.", f"Measure it: {again}")
-    busy = (
-        "Make sure that nothing else uses the GPUs (`nvidia-smi`)."
-        if cause != "tool"
-        else "Run `gpuaccept doctor` and correct what it names."
+        return (f"The check `{check}` was {miss.reason}: nothing is wrong, and nothing is shown.", f"Run {run}.")
+    if miss.why == "stopped":
+        return ("The run was stopped before this could be decided.", f"Run {run}, and let it come to its end.")
+    if miss.why == "not planned":
+        return (
+            f"The plan of this run leaves out what {limit.id} needs of the check `{check}`: {miss.reason}.",
+            "Run a plan of the profile that measures it.",
+        )
+    if cause == "tool":
+        return (
+            "Run `gpuaccept doctor` and correct what it names.",
+            f"Run {run}.",
+            "If the finding stays, it is a matter of gpuaccept or the node's software: no case for the supplier.",
+        )
+    return (
+        "Make sure that nothing else uses the GPUs (`nvidia-smi`).",
+        f"Run {run}.",
+        "If the finding stays, send the record to the supplier.",
     )
-    return (busy, f"Measure again: {again}", "If the finding stays, send the record to the supplier.")
+
+
+def _exchange(found: Part) -> tuple[str, ...]:
+    """How to have a part replaced; a part that is not there has no label, and may only have lost its contact."""
+    name = words(found)
+    if found.name == MISSING:
+        place = f"slot {found.slot}" if found.slot else "every slot"
+        return (
+            f"Look whether a GPU sits in {place}: one without contact or power is missing for the software too.",
+            f"Open a case with the supplier for {name} and attach the record.",
+        )
+    label = ", ".join(
+        text
+        for text in (
+            f"serial {found.serial}" if found.serial and found.gpu is not None else "",
+            f"slot {found.slot}" if found.slot else "",
+            f"module {found.module_id}" if found.module_id is not None else "",
+        )
+        if text
+    )
+    case = f"Open a case with the supplier for {name}{f' ({label})' if label else ''} and attach the record."
+    compare = "Compare the serial number on the part's label before you take it out."
+    return (case, compare) if found.gpu is not None and found.serial else (case,)

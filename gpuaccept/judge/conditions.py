@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
-from gpuaccept.data import Limit
-from gpuaccept.judge.outcome import Miss, Outcome
+from collections.abc import Iterator
+
+from gpuaccept.judge.outcome import Condition, Miss, Outcome, not_measured
 from gpuaccept.judge.scope import Scope, in_plan
 from gpuaccept.judge.subjects import NODE, pattern, related
 
 
 def apply_conditions(scope: Scope, outcomes: list[Outcome]) -> None:
     """What a missed `valid` limit conditions is inconclusive on the same parts. Conditions do not chain."""
-    missed: list[tuple[Limit, tuple[str, ...]]] = [
-        (outcome.limit, tuple(outcome.misses))
-        for outcome in outcomes
-        if outcome.limit.effect == "valid" and outcome.misses
-    ]
-    missed += [
-        (limit, (NODE,)) for limit in scope.cohort.limits if limit.effect == "valid" and not in_plan(scope, limit)
-    ]
-    for condition, where in missed:
-        patterns = [pattern(glob) for glob in condition.valid_for]
+    for conditions in list(_missed(scope, outcomes)):
+        limit = conditions[0].limit
+        patterns = [pattern(glob) for glob in limit.valid_for]
         for outcome in outcomes:
-            if outcome.limit is condition or not any(p.fullmatch(outcome.limit.metric) for p in patterns):
+            if outcome.limit is limit or not any(p.fullmatch(outcome.limit.metric) for p in patterns):
                 continue
             for subject in outcome.subjects:
                 before = outcome.misses.get(subject)
                 if before is not None and before.result != "fail":
                     continue
-                if any(related(subject, other) for other in where):
+                condition = next((one for one in conditions if related(subject, one.miss.subject)), None)
+                if condition is not None:
                     value, u = (before.value, before.uncertainty) if before else outcome.shows.value(subject)
-                    reason = f"does not count: {condition.id} is not met"
                     outcome.misses[subject] = Miss(
-                        subject, "inconclusive", value, u, reason, "condition", condition=condition
+                        subject,
+                        "inconclusive",
+                        value,
+                        u,
+                        f"does not count: {_unmet(condition)}",
+                        "condition",
+                        condition=condition,
+                        missed=before is not None,
                     )
+
+
+def _missed(scope: Scope, outcomes: list[Outcome]) -> Iterator[list[Condition]]:
+    """Verdicts of each condition that is no pass: what was measured and not met first, since it says the most."""
+    own = [outcome for outcome in outcomes if outcome.limit.effect == "valid" and outcome.misses]
+    for measured in (True, False):
+        for outcome in own:
+            if misses := [miss for miss in outcome.misses.values() if (miss.why == "limit") is measured]:
+                yield [Condition(outcome.limit, miss) for miss in misses]
+    for limit in scope.cohort.limits:
+        if limit.effect == "valid" and not in_plan(scope, limit):
+            reason = f"plan {scope.evidence.plan.name} does not measure {limit.metric}"
+            yield [Condition(limit, not_measured(NODE, reason, why="not planned"))]
+
+
+def _unmet(condition: Condition) -> str:
+    limit, miss = condition
+    undecided = miss.why in ("guard", "scatter", "fresh look")
+    said = "is not met" if miss.why == "limit" else "could not be decided" if undecided else "was not measured"
+    return f"{limit.id} {said} ({miss.reason})"

@@ -6,13 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from gpuaccept.data import Cause, Evidence, Finding, Part
+from gpuaccept.data import Cause, Finding, Limit, Part
 from gpuaccept.judge.advice import is_lost, remedy
-from gpuaccept.judge.outcome import GRAVITY, Miss, Outcome
+from gpuaccept.judge.outcome import GRAVITY, Condition, Miss, Outcome, Why
 from gpuaccept.judge.parts import MISSING, missing_gpus, part, words
 from gpuaccept.judge.scope import Scope, check_of
+from gpuaccept.judge.stop import stopped
 from gpuaccept.judge.subjects import NODE, gpus_of, link_of, order
-from gpuaccept.judge.wording import number, requirement, shortfall, subject_matter
+from gpuaccept.judge.wording import number, requirement, shortfall, subject_matter, with_unit
 
 COUNTS = "inventory.gpu_count_"
 """Metrics that say how many GPUs there are: too few is about the GPU that is missing."""
@@ -31,9 +32,14 @@ class _Item(NamedTuple):
 
 
 def findings(scope: Scope, outcomes: Iterable[Outcome]) -> tuple[Finding, ...]:
-    """All findings, the rejecting ones first, one for each part and cause."""
+    """All findings, the rejecting ones first, one for each part and cause, and one for all that a stop left undone."""
     groups = _by_part(scope, [outcome for outcome in outcomes if outcome.misses and outcome.limit.effect != "observe"])
     out = []
+    undone = [item for item in groups.get(NODE, ()) if _waits(item.miss, "stopped")]
+    if undone or not scope.evidence.complete:
+        groups[NODE] = [item for item in groups.get(NODE, ()) if not _waits(item.miss, "stopped")]
+        limits = dict.fromkeys(item.outcome.limit.id for item in undone)
+        out.append((GRAVITY["error"], order(NODE), -1, stopped(scope.evidence, tuple(limits))))
     for subject, items in groups.items():
         for group in _by_cause(subject, items):
             out.append((_rank(group[0]), order(subject), group[0].place, _finding(scope, subject, group)))
@@ -48,21 +54,27 @@ def _by_part(scope: Scope, outcomes: list[Outcome]) -> dict[str, list[_Item]]:
     when = {failure: place for place, failure in reversed(list(enumerate(failed)))}
     groups: dict[str, list[_Item]] = defaultdict(list)
     for place, outcome in enumerate(outcomes):
-        where = {subject: blamed.get(subject, subject) for subject in outcome.misses}
+        where = {s: blamed.get(s, s) for s, miss in outcome.misses.items() if not _waits(miss, "skipped", "stopped")}
         hit = frozenset().union(*(gpus_of(target) for target in where.values()))
         several = hit == everyone or (_of_soak(outcome) and len(hit) >= max(3, len(everyone) / 2))
         shared = several and len(everyone) > 1 and not any(">" in target for target in where.values())
         for subject, miss in outcome.misses.items():
-            target = NODE if shared else where[subject]
+            # what the run left out is a matter of the run, whatever part it is of
+            target = NODE if shared else where.get(subject, NODE)
             counted = subject == NODE and outcome.limit.metric.startswith(COUNTS)
             # what is stated for one index misses where a missing GPU has moved the later ones up
             moved = outcome.limit.subjects.startswith("gpu/") and check_of(outcome.limit.metric) == "inventory"
-            if absent and (counted or moved):
+            if absent and (counted or moved) and subject in where:
                 target = f"gpu/{absent[0]}"
             groups[target].append(
                 _Item(place, outcome, miss, shared, when[miss.failure] if miss.failure else len(when))
             )
     return _heat_first(_joined_links(groups))
+
+
+def _waits(miss: Miss, *whys: Why) -> bool:
+    """Whether nothing is known of it but that the run left something out, or was stopped."""
+    return miss.root.why in whys and not miss.missed
 
 
 def _heat_first(groups: dict[str, list[_Item]]) -> dict[str, list[_Item]]:
@@ -90,7 +102,12 @@ def _blamed_pairs(scope: Scope, outcomes: list[Outcome]) -> dict[str, str]:
 
     A GPU explains pairs where it is in all of them and no other is, or in half of all pairs that it could be in.
     """
-    left = {subject for outcome in outcomes for subject in outcome.misses if ">" in subject}
+    left = {
+        subject
+        for outcome in outcomes
+        for subject, miss in outcome.misses.items()
+        if ">" in subject and not _waits(miss, "skipped", "stopped")
+    }
     total = scope.gpus * (scope.gpus - 1)
     if len(left) >= total > 2:
         return dict.fromkeys(left, NODE)
@@ -160,7 +177,12 @@ def _by_cause(subject: str, items: list[_Item]) -> list[list[_Item]]:
 
 def _check(item: _Item) -> str:
     """The check that a verdict, or the condition that it hangs on, belongs to."""
-    return check_of((item.miss.condition or item.outcome.limit).metric)
+    return check_of(_limit(item).metric)
+
+
+def _limit(item: _Item) -> Limit:
+    """The limit that there is something to do about: the verdict's own, or the condition's that it hangs on."""
+    return item.miss.condition.limit if item.miss.condition else item.outcome.limit
 
 
 def _trouble(item: _Item) -> str:
@@ -171,9 +193,9 @@ def _trouble(item: _Item) -> str:
 
 def _weight(item: _Item) -> tuple[int, int, bool, int, int, int, tuple[tuple[int, int | str], ...]]:
     """The leading verdict of a group is the gravest, of the most telling reason, of the most specific cause."""
-    telling = {"limit": 0, "not measured": 0, "condition": 2}.get(item.miss.why, 1)
+    telling = {"limit": 0, "not measured": 0, "condition": 1 if item.miss.missed else 3}.get(item.miss.why, 2)
     if item.miss.result == "error" and not is_lost(item.miss):
-        telling = 1
+        telling = 2
     specific = _SPECIFIC[item.outcome.limit.cause]
     alone = not (item.shared and _of_soak(item.outcome))
     return GRAVITY[item.miss.result], telling, alone, item.when, specific, item.place, order(item.miss.subject)
@@ -184,12 +206,11 @@ def _rank(item: _Item) -> int:
 
 
 def _finding(scope: Scope, subject: str, items: list[_Item]) -> Finding:
-    evidence: Evidence = scope.evidence
     lead = items[0]
     limit, declared, miss = lead.outcome.limit, lead.outcome.declared, lead.miss
     named = {item.miss.subject for item in items if item.outcome is lead.outcome} - {subject, NODE}
-    found = part(evidence, subject)
-    why = remedy(evidence, found, lead.outcome, miss, lead.shared)
+    found = part(scope.evidence, subject)
+    why = remedy(scope, found, lead.outcome, miss, lead.shared)
     new = _new_names(scope, lead)
     also = dict.fromkeys(item.outcome.limit.id for item in items if item.outcome.limit.id != limit.id)
     return Finding(
@@ -201,7 +222,7 @@ def _finding(scope: Scope, subject: str, items: list[_Item]) -> Finding:
         value=miss.value,
         expanded_uncertainty=miss.uncertainty,
         unit=declared.unit if declared else limit.unit,
-        requirement=requirement(limit),
+        requirement=requirement(limit) + (f" of {with_unit(miss.middle, limit.unit)}" if miss.middle else ""),
         reason=_reason(lead, sorted(named, key=order), new),
         cause=why.cause,
         action=why.action,
@@ -225,9 +246,26 @@ def _title(found: Part, lead: _Item) -> str:
         "fresh look": f"{about} stands out from the node and has to be measured again",
         "condition": f"{about} does not count",
         "not measured": f"{about} could not be measured",
+        "not planned": f"{about} was not planned",
         "skipped": f"{check_of(limit.metric)} was left out",
+        "stopped": f"{about} was not measured before the run was stopped",
     }[miss.why]
+    if miss.condition is not None:
+        if miss.missed:
+            what = f"{shortfall(declared, limit, miss.value)}, but that does not count"
+        what += _unmet(miss.condition)
     return f"{name[:1].upper()}{name[1:]}: {what}"
+
+
+def _unmet(condition: Condition) -> str:
+    """Why a condition that was not measured was not: what was measured and missed is a finding by itself."""
+    check = check_of(condition.limit.metric)
+    return {
+        "skipped": f": {check} was left out",
+        "stopped": ": the run was stopped",
+        "not planned": f": {check} was not planned",
+        "not measured": f": {condition.limit.id} could not be measured",
+    }.get(condition.miss.why, "")
 
 
 def _new_names(scope: Scope, lead: _Item) -> str:

@@ -8,7 +8,9 @@ from msgspec import Struct
 
 from gpuaccept.data import Failure, Limit, MetricDeclaration, Result, Scalar
 
-Why = Literal["limit", "guard", "scatter", "fresh look", "condition", "not measured", "skipped"]
+Why = Literal[
+    "limit", "guard", "scatter", "fresh look", "condition", "not measured", "skipped", "not planned", "stopped"
+]
 """What stands between a verdict and a pass."""
 
 GRAVITY: dict[Result, int] = {"fail": 0, "error": 1, "inconclusive": 2, "skipped": 3, "pass": 4}
@@ -39,8 +41,25 @@ class Miss(NamedTuple):
     reason: str
     why: Why
     failure: Failure | None = None
-    condition: Limit | None = None
-    """The `valid` limit that keeps the verdict from counting."""
+    condition: Condition | None = None
+    """What keeps the verdict from counting."""
+    missed: bool = False
+    """The value is beyond the limit all the same: it only does not count."""
+
+    middle: float | None = None
+    """The node's median, where the value was compared with it."""
+
+    @property
+    def root(self) -> Miss:
+        """What there is to act on: the condition's own verdict where there is one, else this."""
+        return self.condition.miss if self.condition else self
+
+
+class Condition(NamedTuple):
+    """A `valid` limit that is no pass, and its own verdict: missed is something else than not measured."""
+
+    limit: Limit
+    miss: Miss
 
 
 class Outcome(Struct):
@@ -53,14 +72,6 @@ class Outcome(Struct):
     shows: Shown
 
 
-def not_measured(subject: str, reason: str, failure: Failure | None = None, skipped: bool = False) -> Miss:
-    """A measurement that was planned and is not there."""
-    return Miss(
-        subject,
-        "skipped" if skipped else "error",
-        None,
-        None,
-        reason,
-        "skipped" if skipped else "not measured",
-        failure,
-    )
+def not_measured(subject: str, reason: str, failure: Failure | None = None, why: Why = "not measured") -> Miss:
+    """A measurement that is asked for and is not there."""
+    return Miss(subject, "skipped" if why == "skipped" else "error", None, None, reason, why, failure)

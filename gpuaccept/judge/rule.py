@@ -8,7 +8,7 @@ from gpuaccept.data import Limit, MetricDeclaration, Scalar
 from gpuaccept.judge import sampled as of_sampled
 from gpuaccept.judge.conditions import apply_conditions
 from gpuaccept.judge.measured import Measured, Samples
-from gpuaccept.judge.outcome import Miss, Outcome, Shown, not_measured
+from gpuaccept.judge.outcome import Miss, Outcome, Shown, Why, not_measured
 from gpuaccept.judge.readings import (
     Unjudgeable,
     as_shown,
@@ -19,7 +19,7 @@ from gpuaccept.judge.readings import (
     stated,
     stated_texts,
 )
-from gpuaccept.judge.scope import Scope, check_of, in_plan
+from gpuaccept.judge.scope import Scope, Undone, check_of, in_plan
 from gpuaccept.judge.shown import Changed, Medians, Nothing, Readings, Same, worst_sample
 from gpuaccept.judge.statistics import median
 from gpuaccept.judge.subjects import NODE, selected
@@ -40,7 +40,7 @@ def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
     if not scope.whole and scope.lacks(limit.metric):
         subjects = selected(scope.expected(declared), limit.subjects) if declared else (NODE,)
         reason = f"not planned: the run left out a step of {check_of(limit.metric)} that the profile's plan asks for"
-        return _no_outcome(limit, declared, subjects or (NODE,), reason)
+        return _no_outcome(limit, declared, subjects or (NODE,), reason, "not planned")
     if declared is None:
         return _no_outcome(limit, None, (NODE,), f"not measured: no check declares {limit.metric}")
     measured = data.measured(declared)
@@ -56,14 +56,26 @@ def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
     )
     found, shows = judge_kind(limit, declared, data, present, needed, absent)
     misses = {**absent, **found} if absent else found
-    if limit.missed == "inconclusive" or limit.effect == "valid":
-        misses = {s: m._replace(result="inconclusive") if m.result == "fail" else m for s, m in misses.items()}
+    if misses and (limit.missed == "inconclusive" or limit.effect == "valid"):
+        # of a series that was cut short this says only that it was
+        short = declared.reduction is not None and scope.undone(declared.name).stopped
+        misses = {s: _undecided(m, short) if m.result == "fail" else m for s, m in misses.items()}
     return Outcome(limit, declared, subjects, misses, shows)
 
 
-def _no_outcome(limit: Limit, declared: MetricDeclaration | None, subjects: tuple[str, ...], reason: str) -> Outcome:
-    misses = {subject: not_measured(subject, reason) for subject in subjects}
+def _no_outcome(
+    limit: Limit,
+    declared: MetricDeclaration | None,
+    subjects: tuple[str, ...],
+    reason: str,
+    why: Why = "not measured",
+) -> Outcome:
+    misses = {subject: not_measured(subject, reason, why=why) for subject in subjects}
     return Outcome(limit, declared, subjects, misses, _NOTHING)
+
+
+def _undecided(miss: Miss, short: bool) -> Miss:
+    return miss._replace(result="inconclusive", why="stopped" if short else miss.why)
 
 
 def _absent(
@@ -79,7 +91,7 @@ def _absent(
     if measured.even and measured.most >= needed and not (derived and scope.fails(declared.name)):
         return {}
     out = {}
-    step_reason: str | None = None
+    undone: Undone | None = None
     for subject in subjects:
         count = len(measured.keys(subject))
         failure = None
@@ -96,12 +108,15 @@ def _absent(
         if failure is not None:
             out[subject] = not_measured(subject, failure.reason, failure)
         elif skip := scope.skip(declared.name):
-            out[subject] = not_measured(subject, f"left out: {skip}", skipped=True)
+            out[subject] = not_measured(subject, f"left out by {skip}", why="skipped")
         else:
-            if step_reason is None:
-                step_reason = scope.why_not(declared.name)
-            counted = f"{count} of {needed} visits were measured"
-            out[subject] = not_measured(subject, step_reason or (counted if count else "not measured"))
+            undone = undone or scope.undone(declared.name)
+            counted = f"{count} of {needed} visits were measured" if count else ""
+            if undone.stopped and not undone.reason and count >= undone.made:
+                stopped = "the run was stopped" + (f": {counted}" if counted else "")
+                out[subject] = not_measured(subject, stopped, why="stopped")
+            else:
+                out[subject] = not_measured(subject, undone.reason or counted or "not measured")
     return out
 
 

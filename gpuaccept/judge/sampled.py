@@ -165,15 +165,17 @@ def _deviations(
             continue
         again = fresh(subject)
         if again is None:
-            out[subject] = _far(subject, value, percent, rule, unit, "fresh look")
+            out[subject] = _far(subject, (value, middle), percent, rule, unit, "fresh look")
         elif again[1] != 0 and (later := rule.outside(*again)) is not None:
-            out[subject] = _far(subject, again[0], later, rule, unit, "limit")
+            out[subject] = _far(subject, again, later, rule, unit, "limit")
     return out
 
 
-def _far(subject: str, value: float, percent: float, rule: _Deviation, unit: str, why: Why) -> Miss:
+def _far(subject: str, found: tuple[float, float], percent: float, rule: _Deviation, unit: str, why: Why) -> Miss:
+    value, middle = found
     side = "below" if percent < 0 else "above"
-    reason = f"{with_unit(value, unit)} is {abs(percent):.2f} % {side} the node's median, {rule.allowed:.2f} % allowed"
+    far = f"{with_unit(value, unit)} is {abs(percent):.2f} % {side} the node's median of {with_unit(middle, unit)}"
+    reason = f"{far}, {rule.allowed:.2f} % allowed"
     if why == "limit":
-        return Miss(subject, "fail", value, None, reason, why)
-    return Miss(subject, "inconclusive", value, None, f"{reason}: a fresh look decides", why)
+        return Miss(subject, "fail", value, None, reason, why, middle=middle)
+    return Miss(subject, "inconclusive", value, None, f"{reason}: a fresh look decides", why, middle=middle)

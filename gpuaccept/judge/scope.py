@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import chain
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from gpuaccept.data import Cohort, Evidence, Failure, Limit, MetricDeclaration, Plan, PlanSpec
 from gpuaccept.judge.subjects import expected, gpus_of
+
+STOPPED = ("interrupted", "not_reached")
+"""How steps end that somebody, or a deadline, did not let be made."""
+
+
+class Undone(NamedTuple):
+    """How far the steps of a metric came."""
+
+    made: int
+    stopped: bool
+    """The run was stopped before the others were made."""
+    reason: str
+    """What a step says of itself that ended otherwise; empty where none did."""
 
 
 class Scope(Struct, frozen=True):
@@ -78,19 +92,24 @@ class Scope(Struct, frozen=True):
                     return failure
         return None
 
-    def why_not(self, metric: str) -> str:
-        """What a step of the metric's check says of itself, where it did not complete; else empty."""
+    def undone(self, metric: str) -> Undone:
+        """How far the steps came that should have yielded the metric."""
         check = check_of(metric)
         runs = {(run.check, run.state, run.visit, run.look): run for run in self.evidence.steps}
+        made, stopped, reason = 0, False, ""
         for step in self.evidence.plan.steps:
             if step.check != check or metric not in step.metrics or step.skip:
                 continue
             run = runs.get((step.check, step.state, step.visit, step.look))
-            if run is None:
-                return "its step was not reached"
-            if run.outcome != "completed":
-                return f"its step ended: {run.outcome.replace('_', ' ')}" + (f" ({run.reason})" if run.reason else "")
-        return ""
+            if run is None and self.evidence.complete:
+                reason = reason or "its step was not reached"
+            elif run is None or run.outcome in STOPPED:
+                stopped = True
+            elif run.outcome == "completed":
+                made += 1
+            elif not reason:
+                reason = f"its step ended: {run.outcome.replace('_', ' ')}" + (f" ({run.reason})" if run.reason else "")
+        return Undone(made, stopped, reason)
 
 
 def scope(evidence: Evidence, cohort: Cohort) -> Scope:

@@ -175,6 +175,30 @@ def lose(found: Evidence, gpu: int, from_step: int, call: str = "nvmlDeviceGetFi
     return replace(found, steps=tuple(steps), columns=tuple(columns))
 
 
+def stop(found: Evidence, made: int, reason: str = "interrupted by Ctrl-C") -> Evidence:
+    """The run was stopped in its step number `made`, counted from 0: no samples from there on."""
+    steps, start = list(found.steps), found.steps[made].started_s
+    for place in range(made, len(steps)):
+        outcome = "interrupted" if place == made else "not_reached"
+        steps[place] = replace(steps[place], outcome=outcome, reason=reason, started_s=start, ended_s=start)
+    return replace(
+        found,
+        complete=False,
+        incomplete_reason=reason,
+        ended_at="2026-01-01T00:00:07Z",
+        steps=tuple(steps),
+        columns=tuple(c for c in found.columns if c.at_s < start or (c.metric in (POWER, MARGIN) and made > 2)),
+    )
+
+
+def leave_out(found: Evidence, check: str, option: str = "--only") -> Evidence:
+    """The steps of a check were left out by the command line."""
+    steps = tuple(replace(step, skip=option) if step.check == check else step for step in found.plan.steps)
+    runs = tuple(replace(run, outcome="skipped") if run.check == check else run for run in found.steps)
+    columns = tuple(column for column in found.columns if not column.metric.startswith(f"{check}."))
+    return replace(found, plan=replace(found.plan, steps=steps), steps=runs, columns=columns)
+
+
 def _state(step: str) -> str:
     return "hot" if step in ("memory", "nvlink") else ""
 

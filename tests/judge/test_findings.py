@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from judge_evidence import (
     COPY,
     COUNT,
@@ -21,7 +22,7 @@ from judge_evidence import (
 )
 from msgspec.structs import replace
 
-from gpuaccept.data import Evidence, Finding
+from gpuaccept.data import Column, Evidence, Finding, MetricDeclaration
 from gpuaccept.judge import judge, part
 
 
@@ -53,7 +54,7 @@ def test_the_finding_names_serial_slot_and_module() -> None:
     assert (found.serial, found.slot, found.module_id, found.pci_bus_id) == ("serial-2", "GPU 3", 3, "0000:02:00.0")
     assert finding.requirement == "≥ 5900 GB/s"
     assert (finding.cause, finding.action) == ("hardware", "replace")
-    assert any("--only memory_bandwidth" in sentence for sentence in finding.advice)
+    assert "(serial serial-2, slot GPU 3, module 3)" in finding.advice[0]
 
 
 def test_a_missing_gpu_is_named_by_the_slot_that_no_gpu_takes() -> None:
@@ -67,6 +68,11 @@ def test_a_missing_gpu_is_named_by_the_slot_that_no_gpu_takes() -> None:
     assert (finding.result, finding.limit) == ("fail", "gpu-count")
     assert (finding.part.module_id, finding.part.slot) == (5, "GPU 5")
     assert finding.title == "A GPU is missing from slot GPU 5"
+    assert not any("label" in sentence for sentence in finding.advice), "a GPU that is not there has no label"
+    assert [s for s in finding.advice if "GPU 5" in s] == [
+        "Look whether a GPU sits in slot GPU 5: one without contact or power is missing for the software too.",
+        "Open a case with the supplier for the missing GPU of slot GPU 5 (module 5) and attach the record.",
+    ]
 
 
 def test_one_dead_link_is_a_matter_of_that_link() -> None:
@@ -138,6 +144,82 @@ def test_observed_misses_are_counted_and_no_finding() -> None:
     found = evidence(limits=[*LIMITS, limit("seen", COUNT, equals=4.0, effect="observe")])
     judgement = judge(found)
     assert (judgement.observed_misses, judgement.findings, judgement.decision) == (1, (), "accepted")
+
+
+FAULTY = {
+    "replace": lambda: scale(evidence(), COPY, "gpu/2", 0.9),
+    "reset and re-run": lambda: edit(evidence(), PENDING, lambda s, x, c: ("1",) if s == "gpu/2" else x),
+    "reboot and re-run": lambda: lose(evidence(), 3, 3),
+    "correct the setting": lambda: edit(evidence(), DRIVER, lambda s, x, c: ("570",)),
+    "call the facility": lambda: edit(evidence(), MARGIN, lambda s, x, c: (4.0,)),
+    "measure again": lambda: edit(evidence(), COPY, lambda s, x, c: None if s == "gpu/4" else x),
+}
+
+
+@pytest.mark.parametrize("action", FAULTY)
+@pytest.mark.parametrize("acceptance", [True, False])
+def test_advice_names_no_command_that_the_evidence_does_not_hold(action: str, acceptance: bool) -> None:
+    found = FAULTY[action]()
+    found = replace(found, plan=replace(found.plan, acceptance=acceptance))
+    finding = the_only(found)
+    said = " ".join(finding.advice)
+    what = "the acceptance" if acceptance else "the plan `acceptance`"
+    assert finding.action == action
+    assert f"un {what} again with the same command" in said
+    assert "gpuaccept run" not in said and "--only" not in said
+
+
+def test_a_setting_to_correct_is_named() -> None:
+    finding = the_only(edit(evidence(), DRIVER, lambda s, x, c: ("570",)))
+    assert finding.advice[0] == (
+        "Correct the setting on the node: figure inventory.driver_version (570, required one of 580.1, 580.2)."
+    )
+
+
+def test_what_stands_out_is_shown_with_the_node_s_median_as_a_number() -> None:
+    found = evidence(limits=[one for one in LIMITS if one.id == "copy-node"], looks=2)
+    finding = the_only(scale(found, COPY, "gpu/2", 0.97))
+    assert finding.result == "fail"
+    middle = finding.requirement.removeprefix("within 5 σ of the node's median of ").removesuffix(" GB/s")
+    assert float(middle) == pytest.approx(6290, rel=0.01)
+    assert f"below the node's median of {middle} GB/s" in finding.reason
+
+
+def test_one_requirement_is_and_two_are() -> None:
+    one = judge(edit(evidence(), COUNT, lambda s, x, c: ("9",))).reason
+    total = one.split(" of ")[-1].split()[0]
+    assert one.endswith(f"1 of {total} requirements is measured and not met.")
+    two = judge(edit(evidence(), LINK_STATE, lambda s, x, c: ("no",) if s in ("gpu/0/link/0", "gpu/0/link/1") else x))
+    assert two.reason.endswith(f"2 of {total} requirements are measured and not met.")
+    alone = judge(edit(evidence(limits=[LIMITS[0]]), COUNT, lambda s, x, c: ("9",)))
+    assert alone.reason.endswith("1 of 1 requirement is measured and not met.")
+
+
+def test_coverage_says_how_many_gpus_had_the_whole_soak() -> None:
+    duration = MetricDeclaration(
+        name="thermal_soak.duration",
+        unit="s",
+        description="Length of the soak",
+        series="thermal_soak.series",
+        reduction="duration",
+    )
+    found = evidence()
+    steps = tuple(
+        replace(step, parameters={"duration_s": 600}, metrics=(*step.metrics, duration.name))
+        if step.check == "thermal_soak"
+        else step
+        for step in found.plan.steps
+    )
+    checks = tuple(
+        replace(check, metrics=(*check.metrics, duration)) if check.name == "thermal_soak" else check
+        for check in found.checks
+    )
+    soaked = tuple(f"gpu/{i}" for i in range(8) if i != 3)
+    column = Column(metric=duration.name, at_s=700.0, subjects=soaked, samples=((1799.0,),) * 7)
+    found = replace(found, plan=replace(found.plan, steps=steps), checks=checks, columns=(*found.columns, column))
+    entries = {entry.what: (entry.planned, entry.measured) for entry in judge(found).coverage}
+    assert entries["GPUs with the whole soak"] == (8.0, 7.0)
+    assert entries["shortest soak of a GPU"] == (1800.0, 0.0)
 
 
 def test_coverage_counts_what_was_not_measured() -> None:
