@@ -33,7 +33,7 @@ def stopped(evidence: Evidence, undone: tuple[str, ...]) -> Finding:
         value=float(made),
         unit="steps",
         requirement=f"= {with_unit(len(planned), 'steps')}",
-        reason=f"{why}: {steps}; what was not reached says nothing of the node"[:400],
+        reason=f"{why}: {steps}"[:400],
         cause="tool",
         action="measure again",
         advice=(
