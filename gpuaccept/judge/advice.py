@@ -108,13 +108,15 @@ def _sentences(scope: Scope, cause: Cause, action: Action, found: Part, limit: L
             rerun,
         )
     if miss.why == "skipped":
-        return (f"The check `{check}` was {miss.reason}: nothing is wrong, and nothing is shown.", f"Run {run}.")
+        return (f"The check `{check}` was {miss.reason}, so nothing is shown.", f"Run {run}.")
     if miss.why == "stopped":
         return ("The run was stopped before this could be decided.", f"Run {run}, and let it come to its end.")
     if miss.why == "not planned":
+        plans = [name for name, spec in scope.cohort.plans.items() if any(step.check == check for step in spec.steps)]
+        named = ", ".join(f"`{name}`" for name in plans)
         return (
-            f"The plan of this run leaves out what {limit.id} needs of the check `{check}`: {miss.reason}.",
-            "Run a plan of the profile that measures it.",
+            f"Nothing is shown, since {miss.reason}.",
+            f"Run a plan of the profile that has all steps of the check `{check}`: {named or 'no plan has one'}.",
         )
     if cause == "tool":
         return (

@@ -39,7 +39,7 @@ def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
     declared = scope.declared.get(limit.metric)
     if not scope.whole and scope.lacks(limit.metric):
         subjects = selected(scope.expected(declared), limit.subjects) if declared else (NODE,)
-        reason = f"not planned: the run left out a step of {check_of(limit.metric)} that the profile's plan asks for"
+        reason = f"the run left out a step of {check_of(limit.metric)} that the profile's plan asks for"
         return _no_outcome(limit, declared, subjects or (NODE,), reason, "not planned")
     if declared is None:
         return _no_outcome(limit, None, (NODE,), f"not measured: no check declares {limit.metric}")

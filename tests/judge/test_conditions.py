@@ -60,7 +60,7 @@ def test_a_condition_that_the_plan_does_not_measure_is_named_as_that() -> None:
     of = found.profile.cohorts[0]
     spec = of.plans["acceptance"]
     fewer = replace(spec, steps=tuple(step for step in spec.steps if step.check != "inventory"))
-    of = replace(of, plans={"acceptance": fewer})
+    of = replace(of, plans={"acceptance": fewer, "whole": spec})
     steps = tuple(step for step in found.plan.steps if step.check != "inventory")
     found = replace(
         found,
@@ -72,6 +72,7 @@ def test_a_condition_that_the_plan_does_not_measure_is_named_as_that() -> None:
     finding = on_pairs(found)
     assert (finding.cause, finding.action) == ("tool", "measure again")
     assert "alone was not measured (plan acceptance does not measure inventory.driver_version)" in finding.reason
+    assert finding.advice[-1].endswith("has all steps of the check `inventory`: `whole`.")
 
 
 def test_a_condition_that_was_missed_is_still_blamed_with_what_was_found() -> None:
