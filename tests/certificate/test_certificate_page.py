@@ -17,6 +17,7 @@ import pytest
 
 from gpuaccept.certificate import html, templates
 from gpuaccept.data import KernelCode, NodeFacts, Statement
+from gpuaccept.judge import judge
 
 HERE = Path(__file__).parent
 
@@ -96,6 +97,17 @@ def test_what_could_not_be_measured_is_shown() -> None:
 def test_a_run_that_measured_nothing_still_has_a_page() -> None:
     page = page_of(samples.interrupted())
     assert "Not decided" in page and "interrupted by Ctrl-C" in page and "not reached" in page
+
+
+def test_a_run_that_was_stopped_shows_how_far_it_came() -> None:
+    made = samples.interrupted()
+    judgement = judge(made.predicate.evidence)
+    assert [finding.limit for finding in judgement.findings] == ["run.steps"]
+    page = page_of(
+        msgspec.structs.replace(made, predicate=msgspec.structs.replace(made.predicate, judgement=judgement))
+    )
+    steps = len(made.predicate.evidence.plan.steps)
+    assert f"0 of {steps} steps were made" in page and f"= {steps} steps" in page and "run.steps" in page
 
 
 @pytest.mark.parametrize("gpus", [1, 2, 3, 4, 5, 7])

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gpuaccept.certificate import html, text
+from gpuaccept.certificate.words import WHO
 from gpuaccept.cli.render import render
 
 
@@ -24,6 +25,20 @@ def test_the_summary_names_verdict_part_value_limit_cause_and_next_step() -> Non
 def test_a_partial_run_says_why_it_is_one() -> None:
     words = text.summary(samples.interrupted())
     assert "INCOMPLETE: interrupted by Ctrl-C" in words and "0 of 8 GPUs" in words
+
+
+def test_who_acts_reads_as_a_sentence_for_every_cause() -> None:
+    made = samples.faulty()
+    judgement = made.predicate.judgement
+    for cause in WHO:
+        lead = msgspec.structs.replace(
+            judgement.findings[0], cause=cause, value=1.0, expanded_uncertainty=None, unit="errors"
+        )
+        changed = msgspec.structs.replace(judgement, findings=(lead,))
+        predicate = msgspec.structs.replace(made.predicate, judgement=changed)
+        words = text.summary(msgspec.structs.replace(made, predicate=predicate))
+        who = "whoever runs the test looks first" if cause == "unknown" else f"{WHO[cause]} acts"
+        assert f"{cause}; {who}: " in words and "measured  1 error, limit" in words
 
 
 def test_the_json_summary_reads_back_as_its_type() -> None:
