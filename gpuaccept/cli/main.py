@@ -7,11 +7,15 @@ import io
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 from gpuaccept import __version__
 from gpuaccept.errors import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_USAGE, GpuacceptError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 COMMANDS = {
     "run": "Measure this node, judge it, and issue a signed record and certificate.",
@@ -24,6 +28,14 @@ COMMANDS = {
     "demo": "Accept a simulated node, from start to verified certificate.",
 }
 """Name to one-line help. A test holds it equal to each command's own first line."""
+_EXIT_PIPE = 141
+"""As of a program that SIGPIPE ends: `gpuaccept profile show X | head` is no accident."""
+
+
+class _ReaderGone(Exception):
+    def __init__(self, error: BrokenPipeError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class LazyGroup(click.Group):
@@ -38,6 +50,13 @@ class LazyGroup(click.Group):
         command = getattr(import_module(f"gpuaccept.cli.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """As click does, but a reader that has gone is for `main` to answer: click would end with 1, our own fault."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGone(error) from error
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -91,6 +110,8 @@ def main() -> None:
         if os.environ.get("GPUACCEPT_DEBUG"):
             raise
         code = _complain(str(error), error.exit_code)
+    except _ReaderGone as gone:
+        code = _system_refused(gone.error)
     except OSError as error:
         code = _system_refused(error)
     except Exception as error:  # the last resort: the user gets a sentence, --debug the traceback
@@ -106,7 +127,7 @@ def _system_refused(error: OSError) -> int:
         return _broke(error)
     silence()
     if isinstance(error, BrokenPipeError):  # whoever read has gone, and knows it
-        return EXIT_BROKEN
+        return _EXIT_PIPE
     return _complain(f"standard output can't be written: {error.strerror}", EXIT_BROKEN)
 
 
@@ -120,6 +141,19 @@ def _broke(error: Exception) -> int:
     )
 
 
+class _BestEffort(io.FileIO):
+    """Standard error: when nobody reads it any more, or its disk is full, it goes quiet; a run goes on without it."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
+            return memoryview(data).nbytes
+
+
 def _standard_streams() -> None:
     """A stream that is closed becomes /dev/null, or the next file opened would take its number; `≤` fits in any."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -129,6 +163,9 @@ def _standard_streams() -> None:
                 os.dup2(descriptor, number)
                 os.close(descriptor)
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+    if type(sys.stderr) is io.TextIOWrapper:  # and no stand-in of a test
+        raw = io.BufferedWriter(_BestEffort(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(raw, encoding=sys.stderr.encoding, line_buffering=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

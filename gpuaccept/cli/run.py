@@ -14,6 +14,7 @@ from gpuaccept.cli.output import emit, format_option, safe, say, seconds
 
 if TYPE_CHECKING:
     from gpuaccept.ambient import Ambient
+    from gpuaccept.errors import Interrupted
     from gpuaccept.run.clock import Clock
 
 
@@ -69,7 +70,8 @@ def run(
     With replay:RECORD nothing is measured: the samples of an earlier record are judged by the profile, as a simulated
     run.
 
-    Exit codes: 0 accepted, 5 rejected, 3 not decided, 2 usage or profile error, 130 interrupted.
+    Exit codes: 0 accepted, 5 rejected, 3 not decided, 2 usage or profile error, 4 the record of a replay is not valid,
+    130 interrupted.
     """
     from gpuaccept import acceptance
     from gpuaccept.ambient import Ambient
@@ -99,14 +101,16 @@ def run(
         force_busy=force_busy,
     )
     clock = Clock(ambient, request.deadline_s)
+    out = request.out
+    assert out is not None
     _stop_on_signals(clock)
     watching = progress.observer(quiet)
     try:
         accepted = acceptance.run_node(request, ambient, watching, clock)
+    except KeyboardInterrupt:
+        raise _stopped_twice(out) from None
     finally:
         progress.close(watching)
-    out = request.out
-    assert out is not None
 
     def answer() -> None:
         if output == "json":
@@ -144,14 +148,36 @@ def _node_name(device: str, ambient: Ambient) -> str:
 
 
 def _stop_on_signals(clock: Clock) -> None:
-    """Ctrl-C and SIGTERM end the run with a readable record; a second Ctrl-C ends it without."""
+    """Ctrl-C, SIGTERM and a terminal that goes away end the run with a readable record; a second Ctrl-C without.
+
+    Under nohup SIGHUP is ignored, and stays so. Where a terminal goes, both the kernel and the shell send it: a second
+    SIGHUP asks for nothing more than the first.
+    """
     began = time.monotonic()
+    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP (its terminal went away)"}
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if clock.asked:
+        if not clock.asked:
+            clock.stop(f"stopped by {names[signal.Signals(number)]} after {time.monotonic() - began:.0f} s")
+        elif number != signal.SIGHUP:
+            for one in names:  # a third must not come between ending and saying so
+                signal.signal(one, signal.SIG_IGN)
             raise KeyboardInterrupt
-        name = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}.get(signal.Signals(number), str(number))
-        clock.stop(f"stopped by {name} after {time.monotonic() - began:.0f} s")
 
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    for number in names:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
+
+
+def _stopped_twice(out: Path) -> Interrupted:
+    """What is left of a run that nobody let conclude."""
+    from gpuaccept.errors import Interrupted
+    from gpuaccept.run.resume import JOURNAL
+
+    journal = out / JOURNAL
+    if not journal.exists():
+        return Interrupted("interrupted", "nothing was measured")
+    return Interrupted(
+        "interrupted before there was a record",
+        f"what was measured is in {journal}; the same command with --resume {out} goes on from there",
+    )

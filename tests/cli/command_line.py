@@ -44,10 +44,10 @@ def gpuaccept(*arguments: object, cwd: Path | None = None, **variables: str) -> 
     return done
 
 
-def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
-    """Start a command, to stop it on the way."""
+def start(*arguments: object, cwd: Path, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """Start a command, to stop it on the way; `before` starts it (nohup)."""
     return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
+        [*before, *COMMAND, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,

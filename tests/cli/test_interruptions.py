@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from command_line import MOCK, SITE, SOAK_PROFILE, alive, children, gpuaccept, start
+from command_line import COMMAND, MOCK, SITE, SOAK_PROFILE, alive, children, gpuaccept, start
 
 from gpuaccept.run.journal import fold, read
 
@@ -22,9 +25,9 @@ def prepared(folder: Path) -> Path:
     return folder
 
 
-def soaking(folder: Path, *more: str) -> subprocess.Popen[str]:
+def soaking(folder: Path, *more: str, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     """A run in real time, once samples of its soak are on the disk."""
-    run = start(*SOAK, "--out", "out", *more, cwd=prepared(folder))
+    run = start(*SOAK, "--out", "out", *more, cwd=prepared(folder), before=before)
     until = time.monotonic() + 20
     while '"entry":"samples"' not in text_of(folder / "out" / "journal.jsonl"):
         assert run.poll() is None, run.communicate()[1]
@@ -37,7 +40,9 @@ def text_of(path: Path) -> str:
     return path.read_text(errors="replace") if path.exists() else ""
 
 
-@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")]
+)
 def test_a_run_that_is_stopped_leaves_a_record_that_says_so(tmp_path: Path, number: int, name: str) -> None:
     run = soaking(tmp_path)
     workers = children(run.pid)
@@ -53,6 +58,53 @@ def test_a_run_that_is_stopped_leaves_a_record_that_says_so(tmp_path: Path, numb
     assert "valid" in checked.stdout and "NOT VALID" not in checked.stdout
     assert "not complete" in checked.stdout
     assert (tmp_path / "out" / "series.json.gz").exists()
+
+
+def test_a_terminal_that_goes_away_leaves_a_record(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(tmp_path)
+        os.environ["TERM"] = "xterm-256color"
+        os.execv(COMMAND[0], [*COMMAND, *SOAK, "--out", "out"])
+    until = time.monotonic() + 20
+    while '"entry":"samples"' not in text_of(tmp_path / "out" / "journal.jsonl") and time.monotonic() < until:
+        if select.select([terminal], [], [], 0.05)[0]:
+            os.read(terminal, 65536)
+    os.close(terminal)  # as when an SSH session drops
+    os.kill(pid, signal.SIGHUP)  # and as its shell says once more
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    checked = gpuaccept("verify", "--integrity-only", "--allow-simulated", "out/record.json", cwd=tmp_path)
+    assert checked.returncode == 3
+    assert "stopped by SIGHUP" in checked.stdout
+
+
+def test_nohup_is_respected(tmp_path: Path) -> None:
+    run = soaking(tmp_path, before=("nohup",))
+    run.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert run.poll() is None
+    run.send_signal(signal.SIGTERM)
+
+    assert "stopped by SIGTERM" in run.communicate(timeout=10)[0]
+    assert run.returncode == 130
+
+
+def test_a_second_ctrl_c_names_the_journal_and_how_to_go_on(tmp_path: Path) -> None:
+    run = soaking(tmp_path)
+    run.send_signal(signal.SIGINT)
+    while run.poll() is None:  # it concludes within a second: one of these comes before the record
+        with suppress(ProcessLookupError):
+            run.send_signal(signal.SIGINT)
+        time.sleep(0.002)
+    said = run.communicate()[1]
+
+    assert run.returncode == 130
+    assert "interrupted before there was a record" in said
+    assert "out/journal.jsonl" in said and "--resume out" in said
+    assert "Traceback" not in said
+    assert gpuaccept(*SOAK, "--resume", "out", cwd=tmp_path).returncode in (0, 3, 130)
 
 
 def test_a_run_that_is_stopped_before_the_device_is_open(tmp_path: Path) -> None:

@@ -88,9 +88,24 @@ def test_a_reader_that_goes_away_is_no_accident() -> None:
     run.stdout.close()
     said = run.stderr.read()
     run.stderr.close()
-    run.wait(20)
 
+    assert run.wait(20) == 141
     assert said == b""
+
+
+@pytest.mark.parametrize(("fault", "code"), [((), 0), (("--fault", "ecc_off"), 5)])
+def test_a_run_goes_on_without_the_reader_of_its_progress(tmp_path: Path, fault: tuple[str, ...], code: int) -> None:
+    run = subprocess.Popen(
+        [*COMMAND, *QUICK, *fault], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert run.stdout is not None and run.stderr is not None
+    run.stderr.close()  # as `| head -2` does
+    said = run.stdout.read()
+    run.stdout.close()
+
+    assert run.wait(20) == code
+    assert "certificate.html" in said
+    assert (tmp_path / "out" / "record.json").exists()
 
 
 def test_a_terminal_without_our_characters_gets_others(tmp_path: Path) -> None:
