@@ -25,6 +25,7 @@ class FindingSummary(Value, frozen=True, kw_only=True):
     expanded_uncertainty: float | None
     unit: str
     requirement: str
+    reason: str
     cause: Cause
     action: Action
     advice: tuple[str, ...]
@@ -123,6 +124,7 @@ def summary_json(statement: Statement) -> bytes:
                 expanded_uncertainty=f.expanded_uncertainty,
                 unit=f.unit,
                 requirement=f.requirement,
+                reason=f.reason,
                 cause=f.cause,
                 action=f.action,
                 advice=f.advice,
@@ -150,12 +152,20 @@ def _finding(nr: int, finding: Finding) -> list[str]:
         f"{nr}. {finding.result.upper()}  {finding.title}",
         f"   part      {part_line(finding.part)}",
         f"   measured  {value}, limit {finding.requirement}  ({finding.metric})",
+        *_why(finding),
         f"   cause     {finding.cause}; {acts(finding.cause)}: {finding.action}",
     ]
     for k, step in enumerate(finding.advice):
         label = "do next" if k == 0 else ""
         lines += _wrapped(step, first=f"   {label:<9} ", rest=" " * 13)
     return lines
+
+
+def _why(finding: Finding) -> list[str]:
+    """The judge's reason, where value and limit don't say the same already."""
+    if finding.result == "fail" and f"required {finding.requirement}" in finding.reason:
+        return []
+    return _wrapped(finding.reason, first="   why       ", rest=" " * 13)
 
 
 def _coverage(coverage: tuple[Coverage, ...]) -> list[str]:

@@ -8,6 +8,7 @@ import certificate_samples as samples
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from gpuaccept.certificate import html, text
 from gpuaccept.certificate.words import WHO
@@ -20,6 +21,28 @@ def test_the_summary_names_verdict_part_value_limit_cause_and_next_step() -> Non
     for piece in ("slot SXM 4", "serial 1654525100003", "5661 ± 31 GB/s", "≥ 5900 GB/s", "hardware", "do next"):
         assert piece in words, piece
     assert all(len(line) <= 130 for line in words.splitlines())
+
+
+def test_what_could_not_be_measured_says_why_in_words_and_as_json() -> None:
+    made = samples.faulty()
+    first = made.predicate.judgement.findings[0]
+    reason = "no progress for 2 s in peer_copies on GPU 2: process killed"
+    error = replace(first, result="error", value=None, expanded_uncertainty=None, reason=reason, cause="unknown")
+    judgement = replace(made.predicate.judgement, findings=(error, first))
+    made = replace(made, predicate=replace(made.predicate, judgement=judgement))
+
+    assert text.summary(made).count(f"   why       {reason}\n") == 1
+    assert "cause     unknown; whoever runs the test looks first: " in text.summary(made)
+    found = msgspec.json.decode(text.summary_json(made), type=text.Summary)
+    assert found.findings[0].reason == reason
+
+
+def test_what_value_and_limit_say_already_is_not_said_again() -> None:
+    made = samples.faulty()
+    first = replace(made.predicate.judgement.findings[0], reason="5661 ± 31 GB/s, required ≥ 5900 GB/s")
+    judgement = replace(made.predicate.judgement, findings=(first,))
+
+    assert "why" not in text.summary(replace(made, predicate=replace(made.predicate, judgement=judgement)))
 
 
 def test_a_partial_run_says_why_it_is_one() -> None:
