@@ -42,6 +42,8 @@ class Verification(Value, frozen=True, kw_only=True):
     """None where the record can't even be read."""
     reason: str = ""
     """The judgement's reason for its decision."""
+    acceptance: bool = False
+    """Whether the plan is an acceptance: what passes another is passed, and accepts no node."""
     checked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """What was not checked, and what else the reader has to know."""
@@ -58,6 +60,8 @@ class Verification(Value, frozen=True, kw_only=True):
     record_sha256: str = ""
     rejudged: Decision | None = None
     """The decision by the profile that the verifier gave."""
+    rejudged_reason: str = ""
+    """The reason for it."""
     rejudged_by: str = ""
 
 
@@ -108,6 +112,8 @@ def verify_path(
         _check_judgement(found, statement)
         _check_series(found, evidence, path.parent / SERIES_FILE, require_series)
         _check_page(found, opened, page)
+    if not evidence.plan.acceptance and statement.predicate.judgement.decision == "accepted":
+        found.notes.append(f"plan {evidence.plan.name} is no acceptance: this record does not accept the node")
     at = at or Ambient().utc()
     if shape.TIME.fullmatch(evidence.ended_at) and evidence.ended_at > at:
         found.notes.append(f"the run ended at {evidence.ended_at}, which is later than now ({at})")
@@ -315,6 +321,7 @@ def _verification(
         exit_code=errors.EXIT_EVIDENCE if found.problems else EXIT_CODES[deciding.decision],
         decision=predicate.judgement.decision,
         reason=envelope.printable(predicate.judgement.reason, 400),
+        acceptance=evidence.plan.acceptance,
         problems=tuple(found.problems),
         checked=tuple(found.checked),
         notes=tuple(found.notes),
@@ -329,5 +336,6 @@ def _verification(
         profile_sha256=digest(evidence.profile),
         record_sha256=hashlib.sha256(opened.envelope).hexdigest(),
         rejudged=rejudged.decision if rejudged else None,
+        rejudged_reason=envelope.printable(rejudged.reason, 400) if rejudged else "",
         rejudged_by=profile.name if profile else "",
     )

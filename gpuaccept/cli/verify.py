@@ -68,14 +68,17 @@ def verify(
 
 def _text(one: Verification) -> str:
     """Verdict first, then what it rests on, then what was not checked."""
+    from gpuaccept.certificate.words import decided
+
     watermark = "SIMULATED, " if one.simulated else ""
     lines = [f"{one.file}: {watermark}{'valid' if one.valid else 'NOT VALID'}"]
     lines += [f"  problem   {problem}" for problem in one.problems]
     if one.decision is not None:
         claimed = "" if one.valid else " (as the record claims; it does not count)"
-        lines.append(f"  decision  {one.decision}{claimed}: {one.reason}")
+        lines.append(f"  decision  {decided(one.decision, one.acceptance)}{claimed}: {one.reason}")
         if one.rejudged is not None:
-            lines.append(f"  by profile {one.rejudged_by}: {one.rejudged}")
+            by = decided(one.rejudged, one.acceptance)
+            lines.append(f"  by profile {one.rejudged_by}: {by}: {one.rejudged_reason}")
         lines += [
             f"  node      {one.node}, certificate {one.certificate_id}",
             f"  judged by {one.profile}, plan {one.plan}, profile sha256:{one.profile_sha256}",

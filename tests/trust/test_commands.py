@@ -38,6 +38,15 @@ def test_the_verdict_comes_first_and_the_exit_code_is_its_own(tmp_path: Path) ->
     assert "--trust FILE, or --integrity-only" in unknown.stdout
 
 
+def test_a_plan_that_is_no_acceptance_is_passed_not_accepted(tmp_path: Path) -> None:
+    plan = msgspec.structs.replace(samples.evidence().plan, acceptance=False)
+    record = samples.leave(tmp_path, samples.record(samples.evidence(plan=plan)))
+    done = gpuaccept("verify", "--integrity-only", record)
+    assert done.returncode == 0
+    assert "  decision  passed: " in done.stdout and "decision  accepted" not in done.stdout
+    assert "  note      plan node is no acceptance" in done.stdout
+
+
 def test_of_several_files_the_worst_counts_and_json_has_each(tmp_path: Path) -> None:
     good = samples.leave(tmp_path)
     incomplete = tmp_path / "incomplete.json"

@@ -58,6 +58,13 @@ def test_a_record_by_a_trusted_node_is_valid_and_accepted(tmp_path: Path) -> Non
     assert found.signers[0].startswith("node: E. Engineer, Supplier GmbH")
 
 
+def test_a_plan_that_is_no_acceptance_accepts_nothing(tmp_path: Path) -> None:
+    plan = msgspec.structs.replace(samples.evidence().plan, acceptance=False)
+    found = checked(samples.leave(tmp_path, samples.record(samples.evidence(plan=plan))))
+    assert (found.valid, found.decision, found.acceptance, found.exit_code) == (True, "accepted", False, 0)
+    assert any("plan node is no acceptance: this record does not accept the node" in note for note in found.notes)
+
+
 def test_an_unknown_signer_is_refused_unless_integrity_alone_is_asked(tmp_path: Path) -> None:
     path = samples.leave(tmp_path, samples.record(samples.evidence(), samples.OTHER))
     assert "signer is unknown" in problem(path, trust=samples.trust_file(tmp_path))
@@ -189,6 +196,7 @@ def test_a_small_record_that_names_a_billion_subjects_is_refused(tmp_path: Path,
 def test_another_profile_decides_where_one_is_given(tmp_path: Path) -> None:
     found = checked(samples.leave(tmp_path), profile=limits(stricter))
     assert (found.valid, found.decision, found.rejudged, found.exit_code) == (True, "accepted", "rejected", 5)
+    assert "required ≥ 6500" in found.rejudged_reason or "too slow" in found.rejudged_reason, found.rejudged_reason
     other = msgspec.structs.replace(samples.profile().cohorts[0], name="renamed")
     renamed = msgspec.structs.replace(samples.profile(), cohorts=(other,))
     assert checked(samples.leave(tmp_path), profile=renamed).rejudged == "accepted"

@@ -182,7 +182,7 @@ def evidence(**changes: Any) -> Evidence:
         "simulated": None,
         "profile": profile(),
         "profile_layers": (),
-        "plan": Plan(name="node", acceptance=False, cohort="two", steps=tuple(planned)),
+        "plan": Plan(name="node", acceptance=True, cohort="two", steps=tuple(planned)),
         "node": NodeFacts(
             host="node042.example",
             serial="CH-4711",
