@@ -120,6 +120,8 @@ def verify_path(
     if not evidence.complete:
         found.notes.append(f"the run is incomplete: {envelope.printable(evidence.incomplete_reason)}")
     rejudged = _judge(found, _by_profile(evidence, profile)) if profile and not found.problems else None
+    if profile and rejudged and (beside := _not_measured(statement.predicate.judgement, rejudged)):
+        found.notes.append(f"required by {profile.name}, not measured in this run, so not decided on: {beside}")
     return _verification(path, found, opened, rejudged, profile)
 
 
@@ -232,6 +234,12 @@ def _judge(found: _Findings, evidence: Evidence) -> Judgement | None:
     except Exception as error:
         found.problems.append(f"the evidence can't be judged: {_said(error)}")
         return None
+
+
+def _not_measured(stored: Judgement, rejudged: Judgement) -> str:
+    """Required limits that another profile adds and that do not decide: a metric's name may just be mistyped."""
+    added = [name for name in rejudged.not_in_plan if name not in stored.not_in_plan]
+    return ", ".join(added[:8]) + (f" and {len(added) - 8} more" if len(added) > 8 else "")
 
 
 def _check_series(found: _Findings, evidence: Evidence, path: Path, required: bool) -> None:

@@ -65,6 +65,14 @@ def test_a_plan_that_is_no_acceptance_accepts_nothing(tmp_path: Path) -> None:
     assert any("plan node is no acceptance: this record does not accept the node" in note for note in found.notes)
 
 
+def test_what_another_profile_requires_and_the_run_did_not_measure_is_named(tmp_path: Path) -> None:
+    def mistyped(limit: Limit) -> Limit:
+        return msgspec.structs.replace(limit, id="typo", metric="ecc.mod") if limit.metric == samples.ERRORS else limit
+
+    found = checked(samples.leave(tmp_path), profile=limits(mistyped))
+    assert any("not measured in this run" in note and note.endswith(": typo") for note in found.notes), found.notes
+
+
 def test_an_unknown_signer_is_refused_unless_integrity_alone_is_asked(tmp_path: Path) -> None:
     path = samples.leave(tmp_path, samples.record(samples.evidence(), samples.OTHER))
     assert "signer is unknown" in problem(path, trust=samples.trust_file(tmp_path))
