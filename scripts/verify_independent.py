@@ -1,11 +1,7 @@
-#!/usr/bin/env python3
 """Check a gpuaccept record or certificate with the standard library and openssl alone, sharing no code with gpuaccept.
 
-Usage: verify_independent.py FILE [KEY.pub]. Verifies signatures, judges the raw samples by docs/explanation/decision.md
-and compares. Exit code: 0 accepted, 5 rejected, 3 not decided, 4 not valid or in disagreement, 2 usage.
-"""
-
-from __future__ import annotations
+Usage: verify_independent.py [--allow-simulated] FILE [KEY.pub]. Judges the samples by docs/explanation/decision.md too.
+Exit code: 0 accepted, 5 rejected, 3 not decided, 4 not valid, not agreed, or simulated and not allowed, 2 usage."""
 
 import base64
 import hashlib
@@ -22,7 +18,8 @@ from pathlib import Path
 from statistics import median, stdev
 from typing import Any
 
-KIND = "application/vnd.in-toto+json"
+KIND = b"application/vnd.in-toto+json"
+PLACE = b'id="gpuaccept-record">\n'  # of the record in a page, once
 GPU = re.compile("gpu/[0-9]+")
 METRIC = {"kind": "read", "better": "neither", "subject": "gpu"}  # what a record leaves out is this
 Verdicts = dict[str, dict[str, str]]  # limit id -> subject -> result
@@ -30,17 +27,19 @@ Visits = list[tuple[tuple[float, int, int], list[Any]]]  # (at_s, look, visit) a
 
 
 def main() -> int:
-    if len(sys.argv) not in (2, 3):
-        print(__doc__, file=sys.stderr)
-        return 2
+    names = [one for one in sys.argv[1:] if one != "--allow-simulated"]
     try:
-        predicate = signed_predicate(Path(sys.argv[1]).read_bytes(), sys.argv[2:])
+        if len(names) not in (1, 2):
+            raise OSError(0, __doc__, "usage")
+        predicate = signed_predicate(*names)
         verdicts, not_in_plan, decision = Judge(predicate["evidence"]).judge()
         differences = compare(predicate["judgement"], verdicts, not_in_plan, decision)
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError) as error:
+    except OSError as error:  # a file that is not there, or openssl
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         print(f"not valid: {type(error).__name__}: {str(error)[:300]!a}")
         return 4
-    print("SIMULATED: says nothing about any hardware" if predicate["evidence"]["simulated"] else "of real hardware")
     print("\n".join(f"differ: {line!a}" for line in differences[:20]) or "agree: every verdict and the decision")
     print(f"{sum(map(len, verdicts.values()))} verdicts of {len(verdicts)} limits; decision: {decision}")
     return 4 if differences else {"accepted": 0, "rejected": 5}.get(decision, 3)
@@ -52,25 +51,32 @@ def strict_json(data: bytes) -> Any:
     return value
 
 
-def signed_predicate(data: bytes, key_files: list[str]) -> Any:  # prints a line for each signer
-    if not data.startswith(b"{"):
-        _, block = data.split(b'id="gpuaccept-record">\n')  # raises where there is not exactly one
-        data = block.split(b"\n</script>")[0]
+def signed_predicate(file: str, key: str = "") -> Any:  # prints a line for each signer
+    raw = Path(file).read_bytes()
+    given = openssl("pkey -pubin -outform DER -in key", {"key": Path(key).read_bytes()}) if key else b""
+    data = raw if raw.startswith(b"{") else raw.split(PLACE)[1].split(b"\n</script>")[0]
     envelope = strict_json(data)
-    predicate = strict_json(payload := base64.b64decode(envelope["payload"], validate=True))["predicate"]
-    message = b"DSSEv1 %d %s %d %s" % (len(KIND), KIND.encode(), len(payload), payload)
-    signatures = {one["keyid"]: base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"]}
+    predicate = (statement := strict_json(payload := base64.b64decode(envelope["payload"])))["predicate"]
+    sigs = {one["keyid"]: base64.b64decode(one["sig"]) for one in envelope["signatures"]}
+    listed = [{"keyid": keyid, "sig": base64.b64encode(sig).decode()} for keyid, sig in sigs.items()]
+    only = {"payload": base64.b64encode(payload).decode(), "payloadType": KIND.decode(), "signatures": listed}
+    if json.dumps(only, separators=(",", ":")).encode() != data or raw.count(PLACE) > 1:
+        raise ValueError("the envelope is of another type, holds something else, or is not in its one spelling")
     signers = {base64.b64decode(one["spki"], validate=True): one["role"] for one in predicate["signers"]}
-    given = [openssl(f"pkey -pubin -outform DER -in {Path(file).resolve()}", {}) for file in key_files]
-    if envelope["payloadType"] != KIND or not signers.keys() >= {*given} or len(signers) != len(envelope["signatures"]):
-        raise ValueError("another payload type, no signature by the given key, or not one for each listed signer")
+    if (key and given not in signers) or len(signers) != len(sigs):
+        raise ValueError("no signature by the given key, or not one for each listed signer")
     for der, role in signers.items():
         keyid = hashlib.sha256(der).hexdigest()
-        files = {"key": der, "sig": signatures[keyid], "message": message}
+        files = {"key": der, "sig": sigs[keyid], "message": b"DSSEv1 28 %s %d %s" % (KIND, len(payload), payload)}
         if not openssl("pkeyutl -verify -pubin -keyform DER -inkey key -rawin -in message -sigfile sig", files):
             raise ValueError(f"the signature by key sha256:{keyid} does not fit")
-        origin = "the given key" if der in given else "A KEY THAT ONLY THE RECORD ITSELF NAMES: it proves no origin"
+        origin = "the given key" if der == given else "A KEY THAT ONLY THE RECORD ITSELF NAMES: it proves no origin"
         print(f"signature: good, {role!a}, sha256:{keyid}, {origin}")
+    simulated = predicate["evidence"]["simulated"] is not None
+    print("SIMULATED: says nothing about any hardware" if simulated else "of real hardware")
+    kind = f"urn:gpuaccept:{'simulated-' * simulated}record:v1"
+    if statement["predicateType"] != kind or (simulated and "--allow-simulated" not in sys.argv):
+        raise ValueError(f"the predicate type is not {kind}, or it is and --allow-simulated is missing")
     return predicate
 
 
@@ -105,9 +111,8 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
             key = (column["at_s"], column.get("look", 1), column.get("visit", 1))
             subjects = self.expand(column["subjects"][0]) if len(column["subjects"]) == 1 else column["subjects"]
             every = column["samples"] * (len(subjects) if len(column["samples"]) == 1 else 1)
-            for subject, samples in zip(subjects, every, strict=True):
-                if samples:
-                    joined[column["metric"]][subject][key] += samples
+            for subject, samples in [one for one in zip(subjects, every, strict=True) if one[1]]:
+                joined[column["metric"]][subject][key] += samples
         self.visits: dict[str, dict[str, Visits]] = {}
         for name, of in joined.items():
             full = max(len(samples) for visits in of.values() for samples in visits.values())
@@ -121,8 +126,8 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
             return {"inventory.model": {"node": "fail"}}, [], "rejected"
         if not ids or self.cohort["name"] != self.plan["cohort"]:
             return {}, [], "not decided"
-        lacking, verdicts, not_in_plan, conditions = self.lacking(), Verdicts(), [], []
-        for limit in self.cohort["limits"]:
+        limits, lacking, verdicts, not_in_plan, conditions = self.cohort["limits"], self.lacking(), Verdicts(), [], []
+        for limit in limits:
             name, effect = limit["metric"], limit.get("effect", "require")
             changes = self.declared.get(name, {}).get("kind") in ("difference", "rate")
             if {name.split(".")[0], "*"} & lacking:
@@ -135,15 +140,15 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
             missed = [one for one, result in verdicts.get(limit["id"], {"node": ""}).items() if result != "pass"]
             conditions += [(limit, missed, [set(GPU.findall(s)) for s in missed])] if effect == "valid" else []
         for condition, missed, touched in conditions:
-            for pattern, limit in product(condition.get("valid_for", ()), self.cohort["limits"]):
+            for pattern, limit in product(condition.get("valid_for", ()), limits):
                 results = verdicts.get(limit["id"], {}) if limit is not condition and missed else {}
                 for subject in [one for one in results if self.fits(pattern, limit["metric"], ".*")]:
                     mine = set(GPU.findall(subject))  # of two pairs, only the same pair is near
                     near = any(mine & gpus and (mine == gpus or 1 in (len(mine), len(gpus))) for gpus in touched)
                     if ("node" in (subject, *missed) or near) and results[subject] in ("pass", "fail"):
                         results[subject] = "inconclusive"
-        require = [limit["id"] for limit in self.cohort["limits"] if limit.get("effect", "require") == "require"]
-        found = {result for name in require for result in verdicts.get(name, {}).values()}
+        require = [verdicts.get(one["id"], {}) for one in limits if one.get("effect", "require") == "require"]
+        found = set().union(*(results.values() for results in require))
         decided = "accepted" if self.evidence["complete"] and found == {"pass"} else "not decided"
         return verdicts, not_in_plan, "rejected" if "fail" in found else decided
 
@@ -153,8 +158,7 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
         for step in spec["steps"] if spec else []:
             wanted = {"check": step["check"], "state": step.get("state", ""), **step.get("parameters", {})}
             fit = [one for one in pool if all(self.equal(one.get(name), value) for name, value in wanted.items())]
-            out |= set() if fit else {step["check"]}
-            pool = [one for one in pool if not fit or one is not fit[0]]
+            pool.remove(fit[0]) if fit else out.add(step["check"])
         return out if spec else {"*"}
 
     def expand(self, subject: str) -> list[str]:
@@ -172,8 +176,7 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
         forms = {"gpu": one, "link": f"{one}/link/0..{links}", "pair": f"{one}>{one}"}
         kind = self.declared.get(limit["metric"], {"subject": "0..-1"})["subject"]
         every = dict.fromkeys([*self.expand(forms.get(kind, kind)), *visits])
-        pattern = limit.get("subjects", "*")
-        return [subject for subject in every if pattern == "*" or self.fits(pattern, subject, "[^/]*")]
+        return [one for one in every if (of := limit.get("subjects", "*")) == "*" or self.fits(of, one, "[^/]*")]
 
     def results(self, limit: Any) -> dict[str, str]:
         name, metric, visits = limit["metric"], self.declared[limit["metric"]], self.visits.get(limit["metric"], {})
@@ -196,8 +199,7 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
         return out or {"node": "error"}
 
     def result(self, limit: Any, subject: str, subjects: list[str]) -> str:
-        name = limit["metric"]
-        readings, sampled = self.readings(name, subject), self.declared[name]["kind"] == "sampled"
+        readings, sampled = self.readings(name := limit["metric"], subject), self.declared[name]["kind"] == "sampled"
         if "matrix" in limit:
             row, word = (slice(int(number), int(number) + 1) for number in re.findall("[0-9]+", subject))
             limit = {"one_of": [one for words in limit["matrix"][row] for one in words.split()[word]]}
@@ -254,23 +256,21 @@ class Judge:  # the rule of docs/explanation/decision.md, section by section
     def deviation(self, limit: Any, subject: str, sampled: bool) -> str:
         name, visits, fresh = limit["metric"], self.visits[limit["metric"]], self.cohort["visits"]
         sigma, better = self.cohort["metrics"].get(name, {}).get("gpu"), self.declared[name]["better"]
-
-        def at(look: int, least: int) -> dict[str, float]:
-            of = {s: [median(x) for (_, at, _), x in visits[s] if at == look] for s in self.enough}
-            return {s: median(values) for s, values in of.items() if len(values) >= least}
-
         numbers = {s: median(n) for s in self.enough if (n := self.readings(name, s)) and str not in map(type, n)}
-        first = at(1, 1) if sampled else numbers
+        allowed, first = limit["max_deviation"]["sigmas"], self.at(name, 1, 1) if sampled else numbers
         middle = median(first.values()) if len(first) >= 3 and sigma else 0
         if not middle or subject not in first:
             return "error"
-        looks = [look for (_, look, _), _ in visits[subject] if sampled and look > 1 and subject in at(look, fresh)]
-        again = at(max(looks), fresh) if looks else first
+        looks = [n for (_, n, _), _ in visits[subject] if sampled and n > 1 and subject in self.at(name, n, fresh)]
+        again = self.at(name, max(looks), fresh) if looks else first
         last = median(again.values()) if len(again) >= 3 else middle
         d = [100 * (one - m) / m for one, m in ((first[subject], middle), (again[subject], last))]
-        bad = [{"higher": -x, "lower": x}.get(better, abs(x)) for x in d]
-        far = [x > limit["max_deviation"]["sigmas"] * sigma["sigma_percent"] for x in bad]
+        far = [{"higher": -x, "lower": x}.get(better, abs(x)) > allowed * sigma["sigma_percent"] for x in d]
         return "pass" if not all(far) else "miss" if looks or not sampled else "inconclusive"
+
+    def at(self, name: str, look: int, least: int) -> dict[str, float]:
+        of = {s: [median(x) for (_, at, _), x in self.visits[name][s] if at == look] for s in self.enough}
+        return {s: median(values) for s, values in of.items() if len(values) >= least}
 
     def equal(self, value: Any, wanted: Any) -> bool | None:
         value = str(value) if isinstance(value, int) and isinstance(wanted, str) else value

@@ -51,11 +51,13 @@ def second() -> ModuleType:
     return module
 
 
-def ran(path: Path, *key: Path) -> tuple[int, str]:
+def ran(path: Path, *more: Path | str) -> tuple[int, str]:
     # -I: nothing of this environment can be imported, so nothing of gpuaccept is.
-    done = subprocess.run([sys.executable, "-I", "-S", SCRIPT, path, *key], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-    return done.returncode, done.stdout
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", SCRIPT, path, *more], capture_output=True, text=True, check=False
+    )
+    assert (done.stderr == "") == (done.returncode != 2)
+    return done.returncode, done.stdout or done.stderr
 
 
 def test_it_can_be_read_in_one_sitting() -> None:
@@ -99,6 +101,56 @@ def test_it_refuses_another_key_an_edit_and_a_lie(tmp_path: Path) -> None:
     for edit in (b'"decision":"accepted","decision":"', b'"decision":NaN,"x":"'):
         record.write_bytes(samples.resigned(payload.replace(b'"decision":"', edit, 1)))
         assert ran(record)[0] == 4
+
+
+@pytest.mark.needs("openssl")
+def test_a_file_that_is_not_there_says_nothing_about_the_record(tmp_path: Path) -> None:
+    record = samples.leave(tmp_path)
+    for arguments in ((tmp_path / "none.json",), (record, tmp_path / "none.pub")):
+        code, said = ran(*arguments)
+        assert (code, said) == (2, f"{arguments[-1]}: No such file or directory\n")
+    assert ran(record, "a", "b")[0] == 2
+    assert ran(record, record) == (
+        4,
+        "not valid: ValueError: 'no signature by the given key, or not one for each listed signer'\n",
+    )
+
+
+@pytest.mark.needs("openssl")
+def test_a_simulated_record_needs_to_be_asked_for_and_never_passes_as_a_real_one(tmp_path: Path) -> None:
+    record = samples.leave(tmp_path, samples.record(samples.simulated()))
+    code, out = ran(record)
+    assert (code, "--allow-simulated" in out, "agree" in out) == (4, True, False)
+    code, out = ran(record, "--allow-simulated")
+    assert (code, "SIMULATED" in out) == (0, True)
+    payload = envelope.open_record(record.read_bytes()).payload
+    for path, value in (("predicateType", "urn:gpuaccept:record:v1"), ("predicate/evidence/simulated", None)):
+        record.write_bytes(samples.resigned(samples.change(payload, path, value)))
+        code, out = ran(record, "--allow-simulated")
+        assert (code, "predicate type" in out) == (4, True), path
+
+
+@pytest.mark.needs("openssl")
+def test_an_envelope_has_one_spelling_and_holds_nothing_else(tmp_path: Path) -> None:
+    record = samples.leave(tmp_path)
+    good = record.read_bytes()
+    whole = msgspec.json.decode(good)
+    spellings = (
+        good + b"\n",
+        good + b"\n</script>",
+        msgspec.json.format(good),
+        msgspec.json.encode({**whole, "note": "accepted by the buyer"}),
+        msgspec.json.encode({**whole, "signatures": [{**whole["signatures"][0], "x": 1}]}),
+        msgspec.json.encode(dict(reversed(whole.items()))),
+        msgspec.json.encode({**whole, "payloadType": "text/plain"}),
+        good.replace(b"A", b"\\u0041", 1),
+    )
+    for one in spellings:
+        record.write_bytes(one)
+        assert ran(record)[0] == 4, one[-60:]
+    page = html.render(envelope.open_record(good).statement, good)
+    record.write_bytes(page + page)
+    assert ran(record)[0] == 4
 
 
 # --- any evidence: both programs, verdict by verdict ---------------------------------------------------------------
