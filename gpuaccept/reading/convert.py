@@ -149,15 +149,15 @@ class _Walker:
         if isinstance(wanted, inspect.TupleType):
             types: tuple[inspect.Type, ...] = wanted.item_types
             if len(types) != count:
-                self._say(node, path, f"must have {len(types)} items; found {count}")
+                self._say(node, path, f"must have {_count(len(types), 'item')}; found {count}")
                 return None
         else:
             assert isinstance(wanted, _Sequence)
             types = (wanted.item_type,) * count
             if wanted.min_length is not None and count < wanted.min_length:
-                self._say(node, path, f"must have at least {wanted.min_length} items; found {count}")
+                self._say(node, path, f"must have at least {_count(wanted.min_length, 'item')}; found {count}")
             if wanted.max_length is not None and count > wanted.max_length:
-                self._say(node, path, f"must have at most {wanted.max_length} items; found {count}")
+                self._say(node, path, f"must have at most {_count(wanted.max_length, 'item')}; found {count}")
         return [
             self.value(item, kind, f"{path}[{index}]")
             for index, (item, kind) in enumerate(zip(node.items, types, strict=True))
@@ -243,11 +243,15 @@ class _Walker:
     def _text(self, node: ScalarNode, wanted: inspect.StrType, path: str) -> None:
         text = str(node.value)
         if wanted.min_length is not None and len(text) < wanted.min_length:
-            self._say(node, path, f"must have at least {wanted.min_length} characters; found {shown(node)}")
+            self._say(node, path, f"must have at least {_count(wanted.min_length, 'character')}; found {shown(node)}")
         elif wanted.max_length is not None and len(text) > wanted.max_length:
-            self._say(node, path, f"must have at most {wanted.max_length} characters; found {len(text)}")
+            self._say(node, path, f"must have at most {_count(wanted.max_length, 'character')}; found {len(text)}")
         elif wanted.pattern is not None and not re.search(wanted.pattern, text):
             self._say(node, path, f"must match {wanted.pattern}; found {shown(node)}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _words(wanted: inspect.Type) -> str:

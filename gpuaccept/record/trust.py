@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from gpuaccept.data import Name, Text, Value
-from gpuaccept.errors import EvidenceError, UsageError
+from gpuaccept.data import Text, Value
+from gpuaccept.errors import EvidenceError, Problem, ProfileError, UsageError
 from gpuaccept.record.keys import PublicKey, public_key_from_text, read_public
 
 Day = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?$")]
 """A day, or a time to the second, UTC."""
+Role = Literal["node"]
+"""What a key may sign as: a mistyped role would give no trust to anybody, and nobody would be told."""
 
 
 class TrustedKey(Value, frozen=True, kw_only=True):
@@ -25,7 +27,7 @@ class TrustedKey(Value, frozen=True, kw_only=True):
     key: Annotated[str, Meta(min_length=1, max_length=2000)]
     person: Text
     organisation: Text
-    roles: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    roles: Annotated[tuple[Role, ...], Meta(min_length=1)]
     valid_from: Day
     valid_until: Day
     revoked: Day | None = None
@@ -62,33 +64,45 @@ class Trust(Struct, frozen=True):
 
 
 def read_trust(path: Path) -> Trust:
-    """Read a trust file. Raises UsageError (ProfileError with file:line:column for what the reader finds)."""
-    from gpuaccept.reading import read_file
+    """Read a trust file. Raises ProfileError with every problem, each with file:line:column."""
+    from gpuaccept.reading.convert import convert
+    from gpuaccept.reading.yaml import parse_bytes, read_bytes
 
+    written, places = convert(parse_bytes(read_bytes(path, str(path)), str(path)), TrustFile)
     by_keyid: dict[str, TrustedKey] = {}
-    for number, entry in enumerate(read_file(path, TrustFile).keys):
-        keyid = _public_key(entry.key, path, f"keys[{number}].key").keyid
+    problems: list[Problem] = []
+    for number, entry in enumerate(written.keys):
+        at = f"keys[{number}]"
+        try:
+            keyid = _public_key(entry.key, path).keyid
+        except ValueError as error:
+            problems.append(places[f"{at}.key"].problem(f"{at}.key", str(error)))
+            continue
         if keyid in by_keyid:
-            raise UsageError(
-                f"{path}: keys[{number}].key is the key of {by_keyid[keyid].person} again",
-                "one key belongs to one person: give that entry both roles, or make a second key",
-            )
+            said = f"is the key of {by_keyid[keyid].person} again: one key belongs to one person, in one entry"
+            problems.append(places[f"{at}.key"].problem(f"{at}.key", said))
         if _first(entry.valid_from) > _last(entry.valid_until):
-            raise UsageError(f"{path}: keys[{number}]: valid_from is after valid_until")
+            said = f"{entry.valid_from} is after valid_until {entry.valid_until}"
+            problems.append(places[f"{at}.valid_from"].problem(f"{at}.valid_from", said))
         by_keyid[keyid] = entry
+    if problems:
+        raise ProfileError(tuple(problems))
     return Trust(path, by_keyid)
 
 
-def _public_key(text: str, file: Path, where: str) -> PublicKey:
+def _public_key(text: str, file: Path) -> PublicKey:
+    """Raises ValueError."""
     beside = file.parent / text.strip()
     try:
         return public_key_from_text(text)
     except ValueError as error:
         if "-----BEGIN" in text or "\n" in text.strip() or not _is_file(beside):
-            raise UsageError(
-                f"{file}: {where}: {error}", "give a PEM text, base64 of its DER, or the name of a file beside this one"
-            ) from None
-    return read_public(beside)
+            hint = "give a PEM text, base64 of its DER, or the name of a file beside this one"
+            raise ValueError(f"{error}; {hint}") from None
+    try:
+        return read_public(beside)
+    except UsageError as error:
+        raise ValueError(str(error).replace("\n", ";")) from None
 
 
 def _is_file(path: Path) -> bool:

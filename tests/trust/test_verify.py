@@ -87,7 +87,6 @@ def test_an_unknown_signer_is_refused_unless_integrity_alone_is_asked(tmp_path: 
     [
         ({"valid_until": "2026-02-28"}, "was valid from"),
         ({"revoked": "2026-02-01"}, "was revoked"),
-        ({"roles": ["buyer"]}, "not as node"),
     ],
 )
 def test_a_key_that_does_not_count_then_or_there_is_refused(
