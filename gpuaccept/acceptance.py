@@ -16,6 +16,7 @@ from gpuaccept.ambient import Ambient
 from gpuaccept.certificate import html, text
 from gpuaccept.data import Cohort, Environment, Event, Evidence, Judgement, LedgerPosition, Profile, Statement
 from gpuaccept.device.open import DeviceSpec, check_spec, record_of
+from gpuaccept.device.open import given as faults_of
 from gpuaccept.errors import (
     EXIT_ACCEPTED,
     EXIT_INTERRUPTED,
@@ -111,7 +112,15 @@ def run_node(
     evidence, groups = run.journal.fold()
     raw = series.encode(groups) if groups else b""
     accepted = _conclude(request, ambient, evidence, run.judged or judge(evidence), run.signing, raw, run.ended_as)
-    return with_changes(accepted, notes=tuple(run.notes))
+    return with_changes(accepted, notes=(*run.notes, *_too_late(request.spec, run.opened.now_s, evidence)))
+
+
+def _too_late(spec: DeviceSpec, began_s: float, evidence: Evidence) -> Iterator[str]:
+    """Simulated faults that would have begun after the run: a person who asked for one would miss it."""
+    ended_s = began_s + max((step.ended_s for step in evidence.steps), default=0.0)
+    for fault, values in faults_of(spec) if spec.faults else ():
+        if float(values.get("at_s", 0.0)) > ended_s:
+            yield f"the fault {fault.name} begins at {values['at_s']} s: the run ended at {ended_s:.0f} s, without it"
 
 
 def judge_node(request: Request, ambient: Ambient | None = None) -> tuple[Evidence, Judgement]:
@@ -174,7 +183,10 @@ def _check_profile(request: Request, checks: dict[str, LoadedCheck]) -> None:
     profile = request.profile.profile
     for cohort in profile.cohorts:
         if request.plan in cohort.plans:
-            make_plan(profile, cohort, request.plan, checks, request.only, request.skip)
+            plan = make_plan(profile, cohort, request.plan, checks, request.only, request.skip)
+            if all(step.skip for step in plan.steps):
+                listed = ", ".join(dict.fromkeys(step.check for step in plan.steps))
+                raise UsageError("--only and --skip leave nothing to measure", f"plan {plan.name} has: {listed}")
             break
     else:
         known = sorted({name for cohort in profile.cohorts for name in cohort.plans})

@@ -96,7 +96,7 @@ def verify_path(
     found = _Findings()
     try:
         data = _read(path)
-        page, record = (data, _extract(data)) if _is_page(data) else (None, data)
+        page, record = page_and_record(data)
         opened = envelope.open_record(record)
     except EvidenceError as error:
         return Verification(file=str(path), valid=False, exit_code=errors.EXIT_EVIDENCE, problems=(error.fact,))
@@ -131,14 +131,26 @@ def read_record(path: Path) -> envelope.Opened:
     Says nothing on who signed. Raises UsageError where there is no such file, EvidenceError for anything else.
     """
     try:
-        data = _read(path)
-        opened = envelope.open_record(_extract(data) if _is_page(data) else data)
+        opened = envelope.open_record(page_and_record(_read(path))[1])
     except EvidenceError as error:
         raise EvidenceError(f"{path}: {error.fact}", error.remedy or _REMEDY) from None
     found = shape.problems(opened.statement)
     if found:
         raise EvidenceError(f"{path}: {found[0]}", _REMEDY)
     return opened
+
+
+def page_and_record(data: bytes) -> tuple[bytes | None, bytes]:
+    """What a file is: a page and the record in it, or a record alone. Raises EvidenceError where it is neither."""
+    if not data:
+        raise EvidenceError("the file is empty")
+    if data.startswith(b"{"):
+        return None, data
+    if not data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise EvidenceError("the file is neither a record nor a certificate")
+    from gpuaccept.certificate.html import extract
+
+    return data, extract(data)[0]
 
 
 def worst_exit_code(codes: list[int]) -> int:
@@ -160,16 +172,6 @@ def _read(path: Path) -> bytes:
     if len(data) > PAGE_LIMIT_BYTES:
         raise EvidenceError(f"the file is larger than {PAGE_LIMIT_BYTES >> 20} MiB")
     return data
-
-
-def _is_page(data: bytes) -> bool:
-    return data[:1] != b"{"
-
-
-def _extract(page: bytes) -> bytes:
-    from gpuaccept.certificate.html import extract
-
-    return extract(page)[0]
 
 
 def _check_signers(found: _Findings, opened: envelope.Opened, trust: Trust | None, integrity_only: bool) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from gpuaccept.cli.output import safe
+from gpuaccept.cli.output import Directory, safe
 
 
 @click.command()
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Result directory."
+    "--out", type=Directory(path_type=Path), default=Path("demo"), show_default=True, help="Result directory."
 )
 @click.option("--fault", "faults", multiple=True, metavar="NAME[:key=value,…]", help="Simulate a fault.")
 def demo(out: Path, faults: tuple[str, ...]) -> int:
@@ -20,9 +20,13 @@ def demo(out: Path, faults: tuple[str, ...]) -> int:
     from gpuaccept.certificate import text
     from gpuaccept.cli import progress
     from gpuaccept.device.open import DeviceSpec
+    from gpuaccept.errors import UsageError
     from gpuaccept.profile.load import load_profile
 
-    click.echo("A simulated HGX B200 is accepted by the profile de-industrial-ai-cloud. Nothing here is a real GPU.\n")
+    if out.is_dir() and any(out.iterdir()):
+        raise UsageError(f"--out {out}: is not empty", "name a directory that is new or empty")
+    what = "tested against" if faults else "accepted by"
+    click.echo(f"A simulated HGX B200 is {what} the profile de-industrial-ai-cloud. Nothing here is a real GPU.\n")
     request = acceptance.Request(
         profile=load_profile("de-industrial-ai-cloud"),
         spec=DeviceSpec(device="mock:hgx-b200", seed=0, faults=faults),

@@ -17,6 +17,16 @@ _DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h)$")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+class Directory(click.Path):
+    """A directory to write to. An empty text is refused: as a path it would mean the current directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click.Path does."""
+        if value == "":
+            self.fail("it is empty: name a directory", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def safe(text: str) -> str:
     """Text from files and devices for a terminal: control and bidi characters are shown, never executed."""
     import unicodedata
@@ -50,9 +60,14 @@ def emit(command: str, body: dict[str, Any]) -> None:
     """The JSON envelope of a command's output: documented in docs/reference/json-output.md."""
     import msgspec
 
-    sys.stdout.write(
-        msgspec.json.format(msgspec.json.encode({"command": command, "version": 1, **body})).decode() + "\n"
-    )
+    text = msgspec.json.format(msgspec.json.encode({"command": command, "version": 1, **body})).decode()
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:  # what a stream puts for `±` by itself is no JSON
+        import json
+
+        text = json.dumps(json.loads(text), indent=2)
+    sys.stdout.write(text + "\n")
 
 
 def say(answer: Callable[[], None], kept: str) -> None:

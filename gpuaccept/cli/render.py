@@ -24,11 +24,15 @@ def render(record: Path, form: str, out: Path | None) -> int:
     it: that is what `gpuaccept verify` is for.
     """
     from gpuaccept.certificate import html, text
+    from gpuaccept.errors import EvidenceError
     from gpuaccept.record.envelope import open_record
+    from gpuaccept.verify import page_and_record
 
-    data = _read(record)
-    envelope = html.extract(data)[0] if data[:1] == b"<" else data
-    statement = open_record(envelope).statement
+    try:
+        _, envelope = page_and_record(_read(record))
+        statement = open_record(envelope).statement
+    except EvidenceError as error:
+        raise EvidenceError(f"{record}: {error.fact}", error.remedy) from None
     if form == "html":
         view = html.render(statement, envelope)
     else:
@@ -50,7 +54,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "name a record.json or a certificate.html") from error
     if len(data) > PAGE_LIMIT_BYTES:
-        raise EvidenceError(f"{path} is larger than 64 MiB", "a record of one node is about 0.3 MB")
+        raise EvidenceError("larger than 64 MiB", "a record of one node is about 0.3 MB")
     return data
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gpuaccept.cli.output import emit, format_option, safe, say, seconds
+from gpuaccept.cli.output import Directory, emit, format_option, safe, say, seconds
 
 if TYPE_CHECKING:
     from gpuaccept.ambient import Ambient
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--fault", "faults", multiple=True, metavar="NAME[:key=value,…]", help="Simulate a fault (mock only).")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=None, help="Of the simulation (mock only).")
 @click.option("--real-time", is_flag=True, help="Play the simulation at the pace of real time (mock only).")
-@click.option("--out", type=click.Path(path_type=Path), help="Result directory  [default: gpuaccept-NODE-TIME]")
+@click.option("--out", type=Directory(path_type=Path), help="Result directory  [default: gpuaccept-NODE-TIME]")
 @click.option(
     "--resume",
     is_flag=False,

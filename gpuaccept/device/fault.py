@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 from gpuaccept.data import Action, Cause, Result
+from gpuaccept.errors import UsageError
 
 FaultValue = float | int | str
 FaultValues = Mapping[str, FaultValue]
@@ -51,3 +53,41 @@ class Fault:
     def defaults(self) -> dict[str, FaultValue]:
         """Every key with its default."""
         return {key.name: key.default for key in self.keys}
+
+
+_LIST = "`gpuaccept checks matrix` lists all faults and their keys"
+_WORDS = {("nvlink_remote_wrong_type", "type"): ("gpu", "npu", "unknown")}
+"""Keys whose text is one of few, as NVML has them: any other would simulate what no driver says."""
+
+
+def check_text(text: str, catalogue: Iterable[Fault]) -> None:
+    """Raise UsageError, in one sentence, where `NAME[:key=value,…]` names no fault or gives its keys wrongly.
+
+    Whether a value is one that the simulated hardware can have is for its model to say.
+    """
+    name, _, rest = text.partition(":")
+    known = {fault.name: fault for fault in catalogue}
+    if not name:
+        raise UsageError(f"--fault {text!r} names no fault", _LIST)
+    if name not in known:
+        raise UsageError(f"unknown fault {name!r}{_near(name, known)}", _LIST)
+    keys = [key.name for key in known[name].keys]
+    seen: set[str] = set()
+    for pair in rest.split(",") if rest else ():
+        key, equals, value = pair.partition("=")
+        listed = f"its keys: {', '.join(keys) or 'none'}"
+        if key not in keys:
+            raise UsageError(f"fault {name}: unknown key {key!r}{_near(key, keys)}", listed)
+        if not equals or not value:
+            raise UsageError(f"fault {name}: {key} has no value", f"write {key}=VALUE; {listed}")
+        if key in seen:
+            raise UsageError(f"fault {name}: {key} is given twice", "for a second part give --fault a second time")
+        seen.add(key)
+        words = _WORDS.get((name, key))
+        if words and value not in words:
+            raise UsageError(f"fault {name}: {key}={value} is not one of {', '.join(words)}{_near(value, words)}")
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, list(known), 1, 0.4)
+    return f": did you mean {near[0]}?" if near else ""

@@ -9,7 +9,7 @@ import msgspec
 
 from gpuaccept.check import Node, Pulse
 from gpuaccept.data import Layer, Simulated
-from gpuaccept.device.fault import Fault, FaultKey
+from gpuaccept.device.fault import Fault, FaultKey, check_text
 from gpuaccept.device.learned import Learned
 from gpuaccept.errors import UsageError
 
@@ -81,6 +81,8 @@ def check_spec(spec: DeviceSpec) -> None:
 
     if not 0 <= spec.seed < 2**63:
         raise UsageError(f"seed {spec.seed} is not between 0 and 2^63 - 1")
+    for text in spec.faults:
+        check_text(text, faults())
     load(name, spec.faults, spec.seed)
 
 

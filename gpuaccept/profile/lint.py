@@ -15,7 +15,7 @@ from gpuaccept.check import gpu_subject, link_subject, pair_subject
 from gpuaccept.data import STARS_LIMIT, Cohort, Limit, MetricDeclaration, MetricFacts, PlanSpec, Step
 from gpuaccept.errors import Problem
 from gpuaccept.profile.load import LoadedProfile
-from gpuaccept.reading.convert import in_file_order, nearest
+from gpuaccept.reading.convert import in_file_order, nearest, wrong
 from gpuaccept.reading.yaml import Place
 
 FLOOR_OF_TYPICAL = 0.5
@@ -229,10 +229,8 @@ def _step(step: Step, by_state: bool, parameters: Mapping[str, type[msgspec.Stru
         if name not in fields:
             yield f".parameters.{name}", f"{step.check} has no such parameter{nearest(name, fields)}"
             continue
-        try:
-            msgspec.convert(value, type=fields[name].type)
-        except msgspec.ValidationError as error:
-            yield f".parameters.{name}", f"{_lower(str(error))}; found {value!r}"
+        if said := wrong(value, fields[name].type):
+            yield f".parameters.{name}", said
 
 
 def _visits(plan: PlanSpec, declared: Mapping[str, MetricDeclaration]) -> Counter[str]:
@@ -279,7 +277,3 @@ def _matches(pattern: str, texts: Iterable[str]) -> bool:
         return any(True for _ in texts)
     compiled = re.compile("[^/]*".join(re.escape(part) for part in pattern.split("*")))
     return any(compiled.fullmatch(text) for text in texts)
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]

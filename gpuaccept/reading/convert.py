@@ -46,6 +46,22 @@ def convert(node: Node, type: type[T]) -> tuple[T, Places]:
         raise ProfileError((node.place.problem("", str(error)),)) from error
 
 
+def wrong(value: Any, type: Any) -> str:
+    """What the reader would say of a plain value (no mapping) where `type` is wanted; empty where it fits."""
+    try:
+        convert(_as_node(value), type)
+    except ProfileError as error:
+        return error.problems[0].text
+    return ""
+
+
+def _as_node(value: Any) -> Node:
+    place = Place("", 0, 0)
+    if isinstance(value, list | tuple):
+        return ListNode(place, [_as_node(item) for item in value])
+    return ScalarNode(place, value, str(value).lower() if isinstance(value, bool) else str(value))
+
+
 def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Problems as a reader of the files comes to them; the files in the order in which they first appear."""
     listed = list(dict.fromkeys(problems))

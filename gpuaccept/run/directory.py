@@ -13,6 +13,8 @@ def prepare(out: Path) -> tuple[Path, ...]:
 
     Raises UsageError where it can't be written, or holds something.
     """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: is a file", "name a directory that is new or empty")
     missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)

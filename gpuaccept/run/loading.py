@@ -47,7 +47,12 @@ def load_checks(extra: Path | None = None) -> dict[str, LoadedCheck]:
     if extra is not None:
         if not extra.is_dir():
             raise UsageError(f"--checks {extra}: no such directory", "name a directory that holds check files")
-        for one in _folder(extra.resolve()):
+        own = _folder(extra.resolve())
+        if not own:
+            raise UsageError(
+                f"--checks {extra}: holds no check", "a check is a file NAME.py; one that begins with _ is none"
+            )
+        for one in own:
             if one.check.name in loaded:
                 raise UsageError(
                     f"{one.path}: a check named {one.check.name} already exists at {loaded[one.check.name].path}",

@@ -94,13 +94,22 @@ def test_profiles_that_extend_each_other(tmp_path: Path) -> None:
         (("--device", "mock:./none.yaml"), "scenario ./none.yaml does not exist"),
         (("--device", "mock:"), "mock needs a scenario"),
         (("--fault", "hbm_bandwidth_lo"), "did you mean hbm_bandwidth_low?"),
-        (("--fault", "hbm_bandwidth_low:gup=3"), "its keys: gpu, loss_percent"),
+        (("--fault", "hbm_bandwidth_low:gup=3"), "unknown key 'gup': did you mean gpu?\n  its keys: gpu, loss_percent"),
+        (("--fault", "hbm_bandwidth_low:gpu"), "gpu has no value\n  write gpu=VALUE"),
+        (("--fault", "hbm_bandwidth_low:gpu=2,gpu=3"), "gpu is given twice"),
+        (("--fault", "driver_wrong_version:version="), "version has no value"),
+        (("--fault", "nvlink_remote_wrong_type:type=swich"), "type=swich is not one of gpu, npu, unknown"),
+        (("--fault", ""), "--fault '' names no fault\n  `gpuaccept checks matrix` lists all faults"),
+        (("--fault", "zzz"), "unknown fault 'zzz'\n  `gpuaccept checks matrix` lists all faults"),
         (("--fault", "hbm_bandwidth_low:gpu=99"), "there is no GPU 99: this model has GPUs 0 to 7"),
         (("--fault", "hbm_bandwidth_low:loss_percent=nan"), "loss_percent=nan"),
         (("--fault", "ecc_off", "--device", "nvidia"), "--fault is for simulated devices"),
         (("--seed", "1", "--device", "nvidia"), "--seed is for simulated devices"),
         (("--only", "inventry"), "did you mean inventory?"),
         (("--skip", "eccc"), "did you mean ecc?"),
+        (("--only", "ecc", "--skip", "ecc"), "--only and --skip leave nothing to measure\n  plan quick has: inventory"),
+        (("--only", "thermal_soak"), "leave nothing to measure"),
+        (("--out", ""), "--out': it is empty"),
         (("--plan", "quik"), "it has: acceptance, burnin, node, quick"),
         (("--deadline", "20"), "--deadline 20: not a duration"),
         (("--deadline", ""), "not a duration"),
@@ -122,6 +131,39 @@ def test_a_key_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "note.txt").chmod(0o600)
 
     assert "note.txt is not a private key" in refused(tmp_path, "--key", "note.txt")
+
+
+def test_a_folder_without_checks(tmp_path: Path) -> None:
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks" / "_shared.py").write_text("")
+
+    assert "--checks checks: holds no check" in refused(tmp_path, "--checks", "checks")
+
+
+def test_a_result_directory_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way\n")
+
+    assert "--out file: is a file" in refused(tmp_path, "--out", "file")
+
+
+def test_demo_does_not_advise_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "of").write_text("something\n")
+    said = refused(tmp_path, "--out", "full", command="demo")
+
+    assert "--out full: is not empty" in said and "--resume" not in said
+    assert "--out': it is empty" in refused(tmp_path, "--out", "", command="demo")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [(b"", "is empty"), (b"\x7fELF\x02\x01", "is neither a record nor a certificate")]
+)
+def test_what_is_no_record_is_said(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "x").write_bytes(data)
+    for command in (("verify", "--integrity-only", "x"), ("render", "x", "--format", "text")):
+        done = gpuaccept(*command, cwd=tmp_path)
+        assert done.returncode == 4
+        assert f"the file {said}" in done.stdout + done.stderr
 
 
 def test_checks_that_are_a_file(tmp_path: Path) -> None:

@@ -43,6 +43,13 @@ def test_without_a_terminal_there_are_plain_lines_on_standard_error(tmp_path: Pa
     assert done.stdout.startswith("PASSED  [SIMULATED]")
 
 
+def test_a_fault_that_comes_after_the_run_is_said(tmp_path: Path) -> None:
+    done = gpuaccept(*QUICK, "--quiet", "--fault", "gpu_fallen_off_bus:at_s=5000", cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert "note         the fault gpu_fallen_off_bus begins at 5000.0 s: the run ended at" in done.stdout
+
+
 def test_quiet_says_nothing_but_the_answer(tmp_path: Path) -> None:
     done = gpuaccept(*QUICK, "--quiet", "--fault", "ecc_off", cwd=tmp_path)
 

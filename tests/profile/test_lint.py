@@ -102,8 +102,8 @@ HOT = "      - {check: memory_bandwidth, state: hot}\n"
         ),
         (HARDWARE.replace(", state: hot", "", 1), "memory_bandwidth is measured cold or hot; add the state"),
         (HARDWARE.replace("{paths:", "{path:"), "memory_bandwidth has no such parameter; did you mean paths?"),
-        (HARDWARE.replace("{paths: device}", "{repeats: 99}"), "expected `int` <= 50; found 99"),
-        (HARDWARE.replace("{paths: device}", "{repeats: many}"), "expected `int`, got `str`; found 'many'"),
+        (HARDWARE.replace("{paths: device}", "{repeats: 99}"), "must be at most 50; found 99"),
+        (HARDWARE.replace("{paths: device}", "{repeats: many}"), "must be a whole number; found 'many'"),
         (HARDWARE.split("plans:")[0] + "plans: {}\n", "there is none, so nothing can be run"),
     ],
 )

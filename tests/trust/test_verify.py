@@ -271,7 +271,7 @@ def test_a_page_that_shows_its_record_is_exact(tmp_path: Path, page: bytes) -> N
         (lambda page: page.replace(b'-template" content="1"', b'-template" content="77"'), "template 77 is not known"),
         (lambda page: page.replace(b"</body>", b'<script id="gpuaccept-record">\n</script></body>'), "exactly one"),
         (lambda page: b"<html></html>", "record block"),
-        (lambda page: b"", "record block"),
+        (lambda page: b"", "the file is empty"),
     ],
     ids=["text", "style", "CRLF", "BOM", "appended", "cut", "template", "second record", "no record", "empty"],
 )
