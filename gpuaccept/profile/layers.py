@@ -101,14 +101,18 @@ class Resolver:
         cohorts: dict[str, Node] = dict(inherited)
         notes: list[Node] = list(_list(base, "notes")) + list(_list(root, "notes"))
         for index, entry in enumerate(written.items if written else ()):
-            name = entry.text("name") if isinstance(entry, MappingNode) else None
-            if not isinstance(entry, MappingNode) or name is None:
+            if not isinstance(entry, MappingNode):
                 cohorts[f"[{index}]"] = entry
                 continue
+            name = entry.text("name")
             hardware = self._base(entry, source, chain, ("hardware",))
             if hardware is not None:
-                cohorts[name] = self._merge_cohort(_as_cohort(hardware), entry)
+                below = _as_cohort(hardware)
+                below.items.pop("name", None)  # a cohort has its own, or an error
+                cohorts[name or f"[{index}]"] = self._merge_cohort(below, entry)
                 notes += _list(hardware, "notes")
+            elif name is None:
+                cohorts[f"[{index}]"] = entry
             elif name in inherited:
                 cohorts[name] = self._merge_cohort(inherited[name], entry)
             elif base is not None:
@@ -119,7 +123,8 @@ class Resolver:
                 cohorts[name] = entry
         merged = _overlay(base, root)
         place = written.place if written else merged.place
-        merged.items["cohorts"] = (place, ListNode(place, list(cohorts.values())))
+        if written or cohorts:
+            merged.items["cohorts"] = (place, ListNode(place, list(cohorts.values())))
         if notes and all(isinstance(_get(layer, "notes"), ListNode | None) for layer in (base, root)):
             merged.items["notes"] = (notes[0].place, ListNode(notes[0].place, _distinct(notes)))
         return merged

@@ -15,6 +15,8 @@ from gpuaccept.errors import Problem, ProfileError
 from gpuaccept.reading.yaml import ListNode, MappingNode, Node, Place, ScalarNode, join
 
 T = TypeVar("T")
+_EXTENDS = "extends"
+"""The key by which a file takes from another what it does not say itself."""
 Places = dict[str, Place]
 """Path of a value (`limits[3].minimum`) to where it was written."""
 
@@ -72,7 +74,11 @@ def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean X?` where one of the known words is near, else nothing."""
     found = difflib.get_close_matches(word[:120], list(known), n=1, cutoff=0.6)
-    return f"; did you mean {found[0]}?" if found else ""
+    return _meant(found[0]) if found else ""
+
+
+def _meant(word: str) -> str:
+    return f"; did you mean {word}?"
 
 
 def shown(node: Node) -> str:
@@ -134,16 +140,22 @@ class _Walker:
             return None
         fields = _fields(wanted.cls)
         out = {}
+        misspelt = set()
         for key, (place, child) in node.items.items():
             below = join(path, key)
             field = fields.get(key)
             if field is None:
-                self.problems.append(place.problem(below, f"unknown key{nearest(key, fields)}"))
+                hint = nearest(key, fields)
+                misspelt.add(hint)
+                self.problems.append(place.problem(below, f"unknown key{hint}"))
             else:
                 out[key] = self.value(child, field.type, below)
-        for key, field in fields.items():
-            if field.required and key not in node.items:
-                self._say(node, path, f"the key {key} is missing")
+        missing = [key for key, field in fields.items() if field.required and key not in node.items]
+        # what a misspelt `extends` would have brought is not missing
+        if missing and _meant(_EXTENDS) not in misspelt:
+            said = f"the key {missing[0]} is" if len(missing) == 1 else f"the keys {', '.join(missing)} are"
+            hint = f" (or {_EXTENDS}, which brings them)" if _EXTENDS in fields.keys() - node.items.keys() else ""
+            self._say(node, path, f"{said} missing{hint if len(missing) > 1 else ''}")
         return out
 
     def _dict(self, node: Node, wanted: inspect.DictType, path: str) -> Any:

@@ -166,6 +166,21 @@ def test_a_cohort_that_extends_its_own_site_is_no_hardware(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    extends:", "    extend:"),
+        ("name: left", "name: {}"),
+        ("cohorts:\n  - name: left\n    extends: ./small.yaml", "extend: de-industrial-ai-cloud"),
+    ],
+)
+def test_what_a_layer_would_have_brought_is_not_missing(tmp_path: Path, small: str, old: str, new: str) -> None:
+    problems = said(write(tmp_path, "site.yaml", SITE.replace(old, new))).splitlines()
+
+    assert len(problems) == 1, problems
+    assert "did you mean extends?" in problems[0] or "name: must be text" in problems[0]
+
+
+@pytest.mark.parametrize(
     ("old", "new", "text"),
     [
         ("./small.yaml", "hgx-b20", "site.yaml:7:14: extends: no profile of this name comes with gpuaccept; did you"),
@@ -174,7 +189,7 @@ def test_a_cohort_that_extends_its_own_site_is_no_hardware(tmp_path: Path) -> No
         ("./small.yaml", "de-industrial-ai-cloud", "extends: de-industrial-ai-cloud is not a hardware profile"),
         ("kind: site", "kind: sit", "site.yaml:1:7: kind: must be hardware or site; found 'sit'; did you mean site?"),
         ("kind: site\n", "", "site.yaml:1:1: the key kind is missing"),
-        ("extends: ./small.yaml", "gpus: 8", "site.yaml:6:5: cohorts[0]: the key limits is missing"),
+        ("extends: ./small.yaml", "gpus: 8", "slots, metrics, limits, plans are missing (or extends, which"),
         ("- name: left", "- nmae: left", "cohorts[0].nmae: unknown key; did you mean name?"),
         ("cohorts:", "cohorts: {}\nx:", "cohorts: must be a list (- item); found a mapping"),
         ("cohorts:", "cohort:", "unknown key; did you mean cohorts?"),
