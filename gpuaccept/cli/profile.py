@@ -6,11 +6,16 @@ What is made from records, `learn` and `fit`, stands in `profile_from_records.py
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from gpuaccept.cli.output import emit, format_option, safe
+from gpuaccept.cli.output import duration, emit, format_option, safe
 from gpuaccept.cli.profile_from_records import fit, learn
+
+if TYPE_CHECKING:
+    from gpuaccept.data import Profile
+    from gpuaccept.run.loading import LoadedCheck
 
 _checks_option = click.option(
     "--checks",
@@ -30,20 +35,26 @@ def profile() -> None:
 def list_profiles(output: str) -> None:
     """List the profiles that come with gpuaccept."""
     from gpuaccept.profile.load import load_profile, names
+    from gpuaccept.run.loading import load_checks
 
+    checks = load_checks()
     rows = []
     for name in names():
         one = load_profile(name).profile
         limits = [limit for cohort in one.cohorts for limit in cohort.limits]
         required = sum(limit.effect == "require" for limit in limits)
-        rows.append((name, one.title, [c.name for c in one.cohorts], required, len(limits)))
+        seconds: dict[str, float] = {}
+        for plans in _seconds(one, checks).values():
+            seconds = {plan: max(plans.get(plan, 0.0), seconds.get(plan, 0.0)) for plan in {**seconds, **plans}}
+        rows.append((name, one.title, [c.name for c in one.cohorts], required, len(limits), seconds))
     if output == "json":
-        keys = ("name", "title", "cohorts", "required", "limits")
+        keys = ("name", "title", "cohorts", "required", "limits", "seconds")
         emit("profile list", {"profiles": [dict(zip(keys, row, strict=True)) for row in rows]})
         return
     width = max(len(row[0]) for row in rows)
-    for name, title, cohorts, required, limits_ in rows:
+    for name, title, cohorts, required, limits_, seconds in rows:
         click.echo(f"{name:{width}}  {title}: {', '.join(cohorts)}; {required} of {limits_} limits are required")
+        click.echo(f"{'':{width}}  {_plans(seconds)}")
 
 
 @profile.command("show")
@@ -56,20 +67,25 @@ def show(name: str, output: str) -> None:
     from gpuaccept.profile.digest import digest
     from gpuaccept.profile.load import load_profile
     from gpuaccept.profile.show import origins, text
+    from gpuaccept.run.loading import load_checks
 
     loaded = load_profile(name)
+    seconds = _seconds(loaded.profile, load_checks())
     if output == "json":
         body = {
             "profile": msgspec.to_builtins(loaded.profile),
             "digest": digest(loaded.profile),
             "layers": msgspec.to_builtins(loaded.layers),
             "origins": origins(loaded),
+            "seconds": seconds,
         }
         emit("profile show", body)
         return
     click.echo(f"# digest sha256:{digest(loaded.profile)}")
     for layer in loaded.layers:
         click.echo(f"# layer {safe(layer.name)} sha256:{layer.sha256}")
+    for cohort, plans in seconds.items():
+        click.echo(f"# {safe(cohort)}: {safe(_plans(plans))}")
     click.echo("\n".join(safe(line) for line in text(loaded)))
 
 
@@ -153,6 +169,26 @@ def diff(before: str, after: str, output: str) -> None:
 
 profile.add_command(learn)
 profile.add_command(fit)
+
+
+def _seconds(profile: Profile, checks: dict[str, LoadedCheck]) -> dict[str, dict[str, float]]:
+    """By cohort and plan, how long its hardware is measured; a plan with checks of a site is left out."""
+    from gpuaccept.errors import UsageError
+    from gpuaccept.run.plan import estimate_s, make_plan
+
+    found: dict[str, dict[str, float]] = {}
+    for cohort in profile.cohorts:
+        of = found.setdefault(cohort.name, {})
+        for name in cohort.plans:
+            try:
+                of[name] = round(estimate_s(make_plan(profile, cohort, name, checks), checks, cohort.gpus), 1)
+            except UsageError:
+                continue
+    return found
+
+
+def _plans(seconds: dict[str, float]) -> str:
+    return "plans " + ", ".join(f"{plan} (about {duration(of)})" for plan, of in seconds.items())
 
 
 def _short(value: object) -> str:

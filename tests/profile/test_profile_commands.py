@@ -20,7 +20,9 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> str:
 
 
 def test_list_names_every_profile(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "hgx-h100 " in run(capsys, "list")
+    text = run(capsys, "list")
+    assert "hgx-h100 " in text
+    assert text.count("  plans acceptance (about ") == len(text.splitlines()) / 2
     names = [one["name"] for one in json.loads(run(capsys, "list", "--output", "json"))["profiles"]]
     assert names[0] == "gb200-nvl72" and names[-1] == "uk-nscale"  # hardware first, then sites
 
@@ -29,6 +31,7 @@ def test_show_says_where_each_value_came_from(capsys: pytest.CaptureFixture[str]
     text = run(capsys, "show", "de-industrial-ai-cloud")
 
     assert "# layer hgx-b200.yaml sha256:" in text
+    assert "plans acceptance (about " in text and "quick (about " in text
     line = next(line for line in text.splitlines() if "580.95.05" in line)
     assert line.split("#")[1].strip().startswith("profiles/sites/de-industrial-ai-cloud.yaml:")
     assert 'effect: "require"' in text and "# default" in text
