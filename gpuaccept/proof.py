@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from gpuaccept.errors import UsageError
 from gpuaccept.evaluation import names_the_part
 from gpuaccept.profile.load import LoadedProfile
 from gpuaccept.run.loading import LoadedCheck
-from gpuaccept.run.plan import make_plan
+from gpuaccept.run.plan import estimate_s, make_plan
 
 SEED = 1
 """Of every run: two people see the same."""
@@ -64,6 +65,10 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     def holds(self, shown: Shown) -> bool:
         """Whether the run showed what it must."""
         return shown.expected and shown.named and set(self.own) <= set(shown.caught_by)
+
+    def left_open(self, shown: Shown) -> bool:
+        """Whether the fault was not found for want of a limit: a choice of the profile, no fault of the logic."""
+        return not (self.judged or self.own or self.holds(shown))
 
 
 def show(profile: LoadedProfile, fault: Fault, device: str, plan: str, checks_dir: Path | None = None) -> Shown:
@@ -135,8 +140,8 @@ class Trials(msgspec.Struct, frozen=True, kw_only=True):
 def cells(profile: LoadedProfile, plan: str, checks: Mapping[str, LoadedCheck]) -> Trials:
     """What to try. Raises UsageError where nothing simulates the hardware of one of the profile's cohorts.
 
-    A fault is tried on each hardware of the profile that can have it, where the plan measures the metric that shows it,
-    or a check of the site in it says that it detects it.
+    A fault is tried on each hardware of the profile that can have it, where the plan measures the metric that shows it
+    (a change: twice) and lasts until it begins, or a check of the site in it says that it detects it.
     """
     out: list[Cell] = []
     tried: set[str] = set()
@@ -146,12 +151,18 @@ def cells(profile: LoadedProfile, plan: str, checks: Mapping[str, LoadedCheck]) 
             continue
         device, planned = device_of(cohort), make_plan(profile.profile, cohort, plan, dict(checks))
         used = dict.fromkeys(step.check for step in planned.steps)
-        measured = {metric for step in planned.steps for metric in step.metrics}
+        visits = Counter(metric for step in planned.steps for metric in step.metrics)
+        kinds = {one.name: one.kind for name in used for one in checks[name].declarations}
+        lasts_s = estimate_s(planned, checks, cohort.gpus)
+        # one visit shows no change
+        measured = {name for name, n in visits.items() if n > 1 or kinds[name] not in ("difference", "rate")}
         silent |= {name: None for name in used if not checks[name].check.detects}
         for fault in catalogue():
             claimed = tuple(name for name in used if fault.name in checks[name].check.detects)
             own = tuple(name for name in claimed if is_own(checks[name]))
-            shown = claimed and ".".join(fault.detects) in measured
+            shown = (
+                claimed and ".".join(fault.detects) in measured and float(fault.defaults.get("at_s", 0.0)) <= lasts_s
+            )
             if (shown or own) and can_have(device, fault):
                 tried.add(fault.name)
                 out.append(Cell(fault=fault, device=device, own=own, judged=decides(cohort, fault)))

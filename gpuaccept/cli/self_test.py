@@ -101,8 +101,10 @@ def prove(profile_name: str, plan: str, checks_dir: Path | None, quiet: bool, ou
     Profile, checks and engine are those of a real run; only the device is simulated, so this proves the logic and
     nothing about any hardware.
 
-    Exit codes: 0 every fault was found as the catalogue states and its part named, 3 one was not, 2 usage or profile
-    error, 130 interrupted.
+    A fault for which the profile has no limit that decides is named, and no failure.
+
+    Exit codes: 0 every other fault was found as the catalogue states and its part named, 3 one was not, 2 usage or
+    profile error, 130 interrupted.
     """
     from gpuaccept.acceptance import Request, check_request
     from gpuaccept.device.open import DeviceSpec
@@ -122,7 +124,7 @@ def prove(profile_name: str, plan: str, checks_dir: Path | None, quiet: bool, ou
         if not quiet:
             _progress(number, len(todo.cells), f"{cell.fault.name} on {cell.device}")
         rows.append((cell, show(profile, cell.fault, cell.device, plan, checks_dir)))
-    passed = all(cell.holds(shown) for cell, shown in rows)
+    passed = _passed(rows)
 
     def answer() -> None:
         if output == "json":
@@ -154,8 +156,20 @@ def _emit_proof(
         }
         for cell, shown in rows
     ]
-    body = {"profile": profile, "plan": plan, "simulated": True, "passed": all(one["found"] for one in entries)}
-    emit("checks prove", {**body, "faults": entries, "not_in_plan": not_in_plan, "checks_without_fault": silent})
+    body = {"profile": profile, "plan": plan, "simulated": True, "passed": _passed(rows)}
+    apart = {"not_in_plan": not_in_plan, "without_limit": _without_limit(rows), "checks_without_fault": silent}
+    emit("checks prove", {**body, "faults": entries, **apart})
+
+
+def _passed(rows: Sequence[tuple[Cell, Shown]]) -> bool:
+    """Whether all were found that the profile has a limit for, and that is more than none."""
+    return any(cell.holds(shown) for cell, shown in rows) and all(
+        cell.holds(shown) or cell.left_open(shown) for cell, shown in rows
+    )
+
+
+def _without_limit(rows: Sequence[tuple[Cell, Shown]]) -> list[str]:
+    return [cell.fault.name for cell, shown in rows if cell.left_open(shown)]
 
 
 def _show_proof(
@@ -167,14 +181,13 @@ def _show_proof(
         fault, found = cell.fault, cell.holds(shown)
         expected = f"{fault.verdict}, {fault.cause}, {fault.action}"
         got = f"{shown.verdict}, {shown.cause}, {shown.action}" if shown.cause else shown.title
-        if not (found or shown.cause or cell.judged):
+        if cell.left_open(shown):
             kind = f" with `{fault.limit}`" if fault.limit else ""
-            got = f"nothing: no limit on {'.'.join(fault.detects)}{kind} decides"
-        part = shown.part if shown.named else f"no: {shown.part or 'none'}"
+            got = f"no limit in this profile: none on {'.'.join(fault.detects)}{kind} decides"
+        part = shown.part if shown.named else "" if cell.left_open(shown) else f"no: {shown.part or 'none'}"
         device = cell.device.removeprefix("mock:")
-        table.append(
-            ("ok" if found else "NO", fault.name, device, expected, "as expected" if shown.expected else got, part)
-        )
+        mark = "ok" if found else "--" if cell.left_open(shown) else "NO"
+        table.append((mark, fault.name, device, expected, "as expected" if shown.expected else got, part))
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     for row in table:
         click.echo(safe("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()))
@@ -185,9 +198,12 @@ def _show_proof(
         click.echo(f"\nnot tried, since this plan or hardware can't show them: {', '.join(not_in_plan)}")
     if silent:
         click.echo(safe(f"\nproven by no fault, since they say of none that they detect it: {', '.join(silent)}"))
+    open_ = _without_limit(rows)
+    if open_:
+        click.echo(safe(f"\nno limit in this profile, so nothing decides on them: {', '.join(dict.fromkeys(open_))}"))
     count = sum(cell.holds(shown) for cell, shown in rows)
-    click.echo(f"\n{count} of {len(rows)} found as expected, with the part named")
-    if count == len(rows):
+    click.echo(f"\n{count} of {len(rows) - len(open_)} found as expected, with the part named")
+    if _passed(rows):
         click.echo("logic self-test (simulated) passed: it says nothing about any hardware")
 
 

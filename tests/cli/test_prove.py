@@ -83,6 +83,19 @@ def test_a_claim_that_does_not_hold_is_named(tmp_path: Path) -> None:
     assert "hardware was tested" in done.stdout
 
 
+def test_a_fault_for_which_the_profile_has_no_limit_is_named_and_no_failure(tmp_path: Path) -> None:
+    options = site(tmp_path, "()", more="host")
+    done = prove(tmp_path, *options, "--output", "json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = body(done)
+    assert said["passed"] and "nic_port_slow" in said["without_limit"]
+    assert {row["fault"] for row in said["faults"] if not row["found"]} == set(said["without_limit"])
+    assert "xid_94" in said["not_in_plan"]  # one visit shows no change
+    shown = prove(tmp_path, *options).stdout
+    assert "--  nic_port_slow" in shown and "NO  " not in shown
+    assert "no limit in this profile, so nothing decides on them: " in shown
+
+
 def test_a_plan_that_proves_nothing_is_refused(tmp_path: Path) -> None:
     done = prove(tmp_path, *site(tmp_path, "()"))
     assert (done.returncode, "no check in it detects a fault" in done.stderr) == (2, True)
