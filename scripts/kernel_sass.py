@@ -23,7 +23,15 @@ THREADS_PER_SM = {"sm_80": 2048, "sm_90": 2048, "sm_100": 2048, "sm_103": 2048, 
 """Limits of residency: CUDA programming guide, "Technical Specifications per Compute Capability"."""
 _REGISTER_UNIT = 8
 """A thread's registers are allotted in eights (256 a warp)."""
-_INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)\s*(.*?)\s*;")
+_INSTRUCTION = re.compile(
+    r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)\s*(.*?)\s*;\s*/\* 0x[0-9a-f]{16} \*/"
+    r"\s*/\* 0x([0-9a-f]{16}) \*/"
+)
+"""Address, opcode, operands, and the upper half of the 128 bits, which stands on the next line."""
+_CONTROL = 41
+"""Bit of the upper half at which the control code begins: 4 bits of stall, yield, 3 bits of the barrier that says when
+the result is there, 3 of that for operands, 6 bits of barriers to wait for (the layout since Volta: Jia et al.,
+"Dissecting the NVIDIA Volta GPU Architecture via Microbenchmarking", 2018, 2.1)."""
 _FUNCTION = re.compile(r"Function : (\w+)")
 _USAGE = re.compile(r"Function (\w+):\s+REG:(\d+) STACK:(\d+) .*?LOCAL:(\d+)")
 
@@ -33,6 +41,11 @@ class Instruction(NamedTuple):
 
     opcode: str
     operands: tuple[str, ...]
+    address: int = 0
+    sets: int = 7
+    """The scoreboard that tells when its result is there; 7 is none."""
+    waits: int = 0
+    """Scoreboards that it waits for, a bit each."""
 
 
 class Kernel(NamedTuple):
@@ -48,8 +61,13 @@ class Kernel(NamedTuple):
     in_flight: int
     """How many of these loads are issued before the first instruction that waits for one of them."""
     in_flight_bytes: int
-    opcodes: tuple[str, ...]
+    code: tuple[Instruction, ...]
     """All, in their order."""
+
+    @property
+    def opcodes(self) -> tuple[str, ...]:
+        """Of all instructions, in their order."""
+        return tuple(one.opcode for one in self.code)
 
     def kib_per_sm(self, architecture: str) -> int:
         """KiB that an SM full of this kernel's blocks has asked for before it first waits."""
@@ -77,14 +95,22 @@ def shipped() -> Iterator[tuple[Shipped, dict[str, Kernel]]]:
 
 
 def _functions(dump: str) -> dict[str, list[Instruction]]:
-    functions: dict[str, list[Instruction]] = {}
-    code: list[Instruction] = []
-    for line in dump.splitlines():
-        if header := _FUNCTION.search(line):
-            code = functions[header[1]] = []
-        elif found := _INSTRUCTION.search(line):
-            code.append(Instruction(found[1], tuple(part.strip() for part in found[2].split(",") if part.strip())))
-    return functions
+    parts = _FUNCTION.split(dump)[1:]
+    return {
+        name: [_instruction(*found) for found in _INSTRUCTION.findall(text)]
+        for name, text in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def _instruction(address: str, opcode: str, operands: str, upper: str) -> Instruction:
+    control = int(upper, 16) >> _CONTROL
+    return Instruction(
+        opcode=opcode,
+        operands=tuple(part.strip() for part in operands.split(",") if part.strip()),
+        address=int(address, 16),
+        sets=control >> 5 & 7,
+        waits=control >> 11 & 63,
+    )
 
 
 def _kernel(code: list[Instruction], registers: int, stack: int) -> Kernel:
@@ -98,7 +124,7 @@ def _kernel(code: list[Instruction], registers: int, stack: int) -> Kernel:
         stores=tuple(bits(one) for one in code if one.opcode.startswith("STG") and bits(one) >= 128),
         in_flight=len(waiting),
         in_flight_bytes=sum(bits(one) for one in waiting) // 8,
-        opcodes=tuple(one.opcode for one in code),
+        code=tuple(code),
     )
 
 
@@ -119,6 +145,11 @@ def loads_before_use(code: list[Instruction]) -> list[Instruction]:
             loads.append(one)
             pending |= _filled(one)
     return loads
+
+
+def registers(one: Instruction) -> set[int]:
+    """Registers that an instruction names, to read or to write."""
+    return {int(number) for operand in one.operands for number in re.findall(r"\bR(\d+)", operand)}
 
 
 def _filled(load: Instruction) -> set[int]:

@@ -76,6 +76,10 @@ __device__ __forceinline__ void wgmma(float (&d)[128], u64 a, u64 b) {
         "%128, %129, 1, 1, 1, 0, 0;"
         : D64(0), D64(64) : "l"(a), "l"(b));
 }
+// The product is an operand of the last wait: nothing else tells the compiler that it can't be read before it.
+__device__ __forceinline__ void wait_for_all(float (&d)[128]) {
+    asm volatile("wgmma.wait_group.sync.aligned 0;" : D64(0), D64(64) :: "memory");
+}
 #else
 __device__ __forceinline__ void wait_for(u64* barrier, u32 parity) {
     u32 done;
@@ -131,7 +135,7 @@ extern "C" __global__ void __launch_bounds__(128, 2) soak_wide(u32 seed, u32 ste
         if (move) memory.end();
         asm volatile("wgmma.wait_group.sync.aligned 1;" ::: "memory"); // the next chunk is queued behind this one
     }
-    asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+    wait_for_all(d);
     u32 row = threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4, column = threadIdx.x % 4 * 2;
 #pragma unroll
     for (int i = 0; i < 128; ++i) h += sign(row + (i >> 1 & 1) * 8, column + (i >> 2) * 8 + (i & 1), d[i]);
@@ -171,10 +175,11 @@ extern "C" __global__ void __launch_bounds__(128, 2) soak_wide(u32 seed, u32 ste
 #pragma unroll 1
     for (u32 column = 0; column < COLUMNS; column += 8) {             // a warp reads its own 32 rows, a thread one of them
         u32 r[8];
-        asm volatile("tcgen05.ld.sync.aligned.32x32b.x8.b32 {%0,%1,%2,%3,%4,%5,%6,%7}, [%8];"
+        // One statement with its wait: what is read is there when the compiler may use it, and no sooner.
+        asm volatile("tcgen05.ld.sync.aligned.32x32b.x8.b32 {%0,%1,%2,%3,%4,%5,%6,%7}, [%8]; "
+            "tcgen05.wait::ld.sync.aligned;"
             : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]), "=r"(r[4]), "=r"(r[5]), "=r"(r[6]), "=r"(r[7])
-            : "r"(tensor_memory + ((threadIdx.x & ~31u) << 16) + column));
-        asm volatile("tcgen05.wait::ld.sync.aligned;" ::: "memory");
+            : "r"(tensor_memory + ((threadIdx.x & ~31u) << 16) + column) : "memory");
 #pragma unroll
         for (int i = 0; i < 8; ++i) h += sign(threadIdx.x, column + i, __uint_as_float(r[i]));
     }

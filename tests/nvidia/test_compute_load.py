@@ -8,7 +8,7 @@ import pytest
 from stub_driver.machine import StubMachine
 
 from gpuaccept.device.nvidia.kernels import WIDE_CONFIRMED
-from gpuaccept.device.nvidia.soak_kernel import MMA, kernel_for, wide
+from gpuaccept.device.nvidia.soak_kernel import MMA, WIDE_ROWS, kernel_for, wide
 from gpuaccept.device.nvidia.soak_reference import signature
 
 pytestmark = pytest.mark.needs("gcc")
@@ -137,11 +137,10 @@ def test_the_wide_soak_is_off_until_a_card_has_confirmed_it(machine: StubMachine
 
 def test_the_wide_soak_runs_where_it_is_confirmed_and_the_facts_say_so(machine: StubMachine) -> None:
     _, facts, _, shown, result = machine.ask(WIDE, "node.facts().kernels", "node.load_begin(0, 5)", SAMPLE, END)
-    assert [(one["file"], one["architecture"], one["made"]) for one in facts][2] == (
-        "soak_wide.cu",
-        "sm_100a",
-        "shipped",
-    )
+    assert [(one["file"], one["architecture"], one["made"]) for one in facts][2:] == [
+        ("soak.cu", "sm_100", "shipped"),
+        ("soak_wide.cu", "sm_100a", "shipped"),
+    ]
     iterations, mismatches, implementation, digest, odd = result
     assert 0 < shown[-1] <= iterations
     assert (mismatches, odd) == (0, [])
@@ -155,6 +154,42 @@ def test_one_sm_that_is_wrong_under_the_wide_soak_has_its_name(machine: StubMach
     *_, result = machine.ask(WIDE, "node.load_begin(0, 5)", "node.wait(0.1)", END)
     assert result[4] == [4]
     assert result[1] >= result[0]
+
+
+NEITHER_SHIPPED_NOR_COMPILED = """[__import__('sys').modules.update({'cuda.bindings.nvrtc': None}),
+    setattr(__import__('sys').modules['gpuaccept.device.nvidia.cubins'], 'serving', lambda known, file, wanted: None
+    if file == 'soak_wide.cu' else next(one for one in known if (one.file, one.architecture) == (file, wanted)))]"""
+
+
+@pytest.mark.parametrize(
+    ("before", "state"),
+    [
+        ("None", ["fault.cuModuleLoadData=209@2"]),  # an old driver; stream.cu is the first that it loads
+        ("None", ["fault.cuModuleLoadData=200@2"]),
+        (NEITHER_SHIPPED_NOR_COMPILED, []),
+    ],
+)
+def test_a_wide_soak_that_does_not_load_leaves_the_work_to_the_other(
+    machine: StubMachine, before: str, state: list[str]
+) -> None:
+    machine.set(FEW_SMS, *state)
+    *_, result = machine.ask(WIDE, before, "node.load_begin(0, 5)", SAMPLE, END)
+    assert result[1:3] == [0, "gpuaccept soak_mma (mma.sync bf16) sm_100"]
+    assert machine.left() == []
+
+
+def test_a_wide_soak_that_fails_on_the_gpu_is_the_gpus_failure(machine: StubMachine) -> None:
+    machine.set(FEW_SMS, "fault.cuModuleLoadData=719@2")
+    *_, failed, _ = machine.ask(WIDE, "node.load_begin(0, 5)", END)
+    assert failed["error"][:2] == ["cuModuleLoadData", 719]
+
+
+@pytest.mark.parametrize("architecture", [one for one in WIDE_ROWS if one != "sm_90"])
+def test_no_third_block_fits_where_tensor_memory_has_room_for_two(architecture: str) -> None:
+    kernel = wide(architecture)
+    own, reserved = 17436, 1 << 10  # what cuobjdump says of the kernel, and what CUDA takes a block
+    assert kernel is not None
+    assert (228 << 10) // (kernel.shared + own + reserved) == kernel.blocks == 2
 
 
 def test_an_architecture_without_wider_instructions_keeps_its_soak() -> None:

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 import build_kernels
 import kernel_sass
-from kernel_sass import Instruction, Kernel, loads_before_use
+from kernel_sass import Instruction, Kernel, loads_before_use, registers
 
 from gpuaccept.device.nvidia.cubins import COMPILED, SPECIFIC, read_digests
 from gpuaccept.device.nvidia.kernels import KERNELS
@@ -110,6 +110,38 @@ def test_the_wide_soak_queues_a_whole_chunk_of_products_at_a_time(
     assert set(wide.loads) == set(wide.stores) == {WIDTH[architecture.removesuffix("a")]}
     assert len(wide.loads) == len(wide.stores) == 2
     assert wide.registers * 128 * 2 <= kernel_sass.REGISTERS_PER_SM  # two blocks on an SM
+
+
+def test_a_product_of_wgmma_is_touched_by_nothing_else_before_the_last_wait(
+    kernels: dict[tuple[str, str], Kernel],
+) -> None:
+    code = kernels["sm_90a", "soak_wide"].code
+    waits = [place for place, one in enumerate(code) if one.opcode == "WARPGROUP.DEPBAR.LE"]
+    assert [code[place].operands for place in waits] == [("gsb0", "0x1"), ("gsb0", "0x0")]
+    back = next(one for one in code[waits[0] : waits[1]] if one.opcode == "BRA")
+    head = next(place for place, one in enumerate(code) if one.address == int(back.operands[-1], 16))
+    product = set(range(24, 24 + 128))  # R24 and up: what HGMMA R24 fills
+
+    assert {one.operands[0] for one in code if one.opcode.startswith("HGMMA")} == {"R24"}
+    assert {one.opcode for one in code[head : waits[1]] if registers(one) & product} == {TENSOR["sm_90a"]}
+    assert len({register for one in code[waits[1] :] for register in registers(one)} & product) == 128
+
+
+@pytest.mark.parametrize("architecture", ["sm_100a", "sm_103a"])
+def test_a_product_of_tcgen05_is_read_after_all_of_it_is_there(
+    kernels: dict[tuple[str, str], Kernel], architecture: str
+) -> None:
+    code = kernels[architecture, "soak_wide"].code
+    last = max(place for place, one in enumerate(code) if one.opcode == TENSOR[architecture])
+    (load,) = (place for place, one in enumerate(code) if one.opcode == "LDTM.x8")
+    first = int(code[load].operands[0].removeprefix("R"))
+    read = next(place for place in range(load + 1, len(code)) if registers(code[place]) & set(range(first, first + 8)))
+
+    # After the products, a thread waits for their barrier; after the load, for the load's scoreboard.
+    assert any(one.opcode.startswith("SYNCS.PHASECHK") for one in code[last:load])
+    assert code[read].opcode.startswith("F2I")
+    assert code[load].sets < 6
+    assert any(one.waits >> code[load].sets & 1 for one in code[load + 1 : read + 1])
 
 
 def test_the_page_shows_the_machine_code_that_is_shipped() -> None:

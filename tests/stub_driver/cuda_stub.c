@@ -12,7 +12,7 @@
 
 typedef struct { int gpu; } Context;
 typedef struct { struct timespec at; int recorded; } Event;
-typedef struct { char name[256]; } Kernel;
+typedef struct { char name[256]; int shared; } Kernel;   /* shared: bytes that cuFuncSetAttribute allowed */
 
 static Context contexts[MAX_GPUS];
 static __thread Context *current;
@@ -213,7 +213,15 @@ API cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name) {
     return CUDA_SUCCESS;
 }
 
-API cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, int threads, size_t shared) { ENTER(); *blocks = 2; return 0; }
+/* As on compute capability 10.0: 227 KiB of shared memory a block at most, what is beyond 48 KiB only when asked for. */
+API cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int value) {
+    ENTER();
+    if (a != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 || value > 227 << 10) return CUDA_ERROR_INVALID_VALUE;
+    ((Kernel *)f)->shared = value;
+    return 0;
+}
+/* By shared memory alone, at most 2: what a kernel declares itself is not known here. */
+API cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, int threads, size_t shared) { ENTER(); *blocks = shared > 113 << 10 ? 1 : 2; return 0; }
 
 static void flip_a_bit(const char *what, int host, const char *kernel) {
     char key[300], b[64];
@@ -257,6 +265,7 @@ API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned
     unsigned value, pointers, count = arguments(name, &pointers);
     ENTER();
     if (!gx || !gy || !gz || !bx || !by || !bz || bx * by * bz > 1024) return CUDA_ERROR_INVALID_VALUE;
+    if (shared > 48 << 10 && (int)shared > ((Kernel *)f)->shared) return CUDA_ERROR_INVALID_VALUE;
     if (!reachable(pointers, args)) return CUDA_ERROR_ILLEGAL_ADDRESS;
     if (idle() && strcmp(name, "tile_bytes")) { work(); return CUDA_SUCCESS; }
     long block = odd_arguments(name, count, args, odd, &value);

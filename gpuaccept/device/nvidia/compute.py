@@ -33,7 +33,7 @@ from gpuaccept.device.nvidia.host_copies import host_jobs, keep_busy
 from gpuaccept.device.nvidia.integrity import Integrity
 from gpuaccept.device.nvidia.load import FEED_S, Load, Soak
 from gpuaccept.device.nvidia.peers import peer_jobs
-from gpuaccept.device.nvidia.soak_kernel import KernelSoak, kernel_for
+from gpuaccept.device.nvidia.soak_kernel import kernel_soak
 
 Transfers = tuple[Transfer | Unavailable, ...]
 T = TypeVar("T")
@@ -184,7 +184,7 @@ def _soak(context: Context, seed: int) -> Soak:
         except DeviceError as error:
             if not error.call.startswith("cublasLt"):  # the GPU's failure, not one of a library that does not fit it
                 raise
-    return KernelSoak(context, seed, kernel_for(context.architecture))
+    return kernel_soak(context, seed)
 
 
 def _attempt(action: Callable[[], T]) -> T | Unavailable:

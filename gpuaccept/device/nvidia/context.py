@@ -109,16 +109,22 @@ class Context:
         return int(self.call("cuDeviceGetAttribute", kind, self.ordinal))
 
     def launch(
-        self, kernel: str, blocks: int, *arguments: tuple[int, Any], stream: Any = None, threads: int = BLOCK
+        self,
+        kernel: str,
+        blocks: int,
+        *arguments: tuple[int, Any],
+        stream: Any = None,
+        threads: int = BLOCK,
+        shared: int = 0,
     ) -> None:
-        """Queue a kernel, on the main stream where none is named."""
+        """Queue a kernel, on the main stream where none is named; `shared` bytes a block beyond those it declares."""
         values, types = zip(*arguments, strict=True)
         self.call(
             "cuLaunchKernel",
             self.kernels.functions[kernel],
             *(blocks, 1, 1),
             *(threads, 1, 1),
-            *(0, stream or self.stream.handle, (values, types), 0),
+            *(shared, stream or self.stream.handle, (values, types), 0),
         )
 
     def wait(self, stream: Any = None) -> None:

@@ -27,14 +27,20 @@ KERNELS: dict[str, tuple[str, ...]] = {
 """The kernels, by their file in checks/kernels."""
 WIDE_CONFIRMED: frozenset[str] = frozenset()
 """Architectures of which a card has run soak_wide.cu and come to the host's integers (tests/nvidia/test_card_soak.py).
-On all others it stays off, and soak.cu does its work."""
+On all others it stays off, and soak.cu does its work; so it does where a driver can't load soak_wide.cu."""
 _NOT_TAKEN = frozenset({200, 209, 218, 222})
 """CUDA_ERROR_INVALID_IMAGE, NO_BINARY_FOR_GPU, INVALID_PTX, UNSUPPORTED_PTX_VERSION: code that a driver can't read."""
 
 
 def files_of(architecture: str) -> tuple[str, ...]:
-    """The kernel files that a GPU of `sm_NN` runs: of the two soaks, one."""
-    return "stream.cu", "memtest.cu", "soak_wide.cu" if architecture in WIDE_CONFIRMED else "soak.cu"
+    """The kernel files that a GPU of `sm_NN` may run."""
+    return "stream.cu", "memtest.cu", "soak.cu", *(("soak_wide.cu",) if architecture in WIDE_CONFIRMED else ())
+
+
+def is_lacking(error: DeviceError) -> bool:
+    """Whether code can't be had or is none that this driver reads: no fault of the GPU's, and none of an installation
+    that was damaged."""
+    return error.call.startswith("nvrtc") or (error.call == "cuModuleLoadData" and error.code in _NOT_TAKEN)
 
 
 class Kernels:
@@ -59,7 +65,7 @@ class Kernels:
             module = self._cuda.call(self._gpu, "cuModuleLoadData", code.cubin)
         except DeviceError as error:
             name = error.name
-            if error.call == "cuModuleLoadData" and error.code in _NOT_TAKEN:
+            if is_lacking(error) and error.code in _NOT_TAKEN:
                 name += f": the driver does not load {file} for {code.facts.architecture}; driver 580 or newer does"
             raise DeviceError(error.call, error.code, name, self._gpu) from None
         self._modules[file] = module
@@ -75,7 +81,7 @@ class Kernels:
 def kernel_facts(
     compute_capabilities: Iterable[str | None], announce: Callable[[int | None, str], None]
 ) -> tuple[KernelCode, ...]:
-    """The code that runs on GPUs of these compute capabilities (`10.0`). What can't be had is not in it."""
+    """The code that may run on GPUs of these compute capabilities (`10.0`). What can't be had is not in it."""
     facts = []
     for architecture in sorted({f"sm_{each.replace('.', '')}" for each in compute_capabilities if each}):
         for file in files_of(architecture):

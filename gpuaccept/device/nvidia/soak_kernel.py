@@ -15,7 +15,7 @@ from typing import NamedTuple
 from gpuaccept.check import DeviceError
 from gpuaccept.device.nvidia import soak_reference
 from gpuaccept.device.nvidia.context import POINTER, U32, U64, Context, u32
-from gpuaccept.device.nvidia.kernels import files_of
+from gpuaccept.device.nvidia.kernels import files_of, is_lacking
 from gpuaccept.device.nvidia.timing import Lane, timed
 
 OPERANDS = 16
@@ -31,6 +31,12 @@ third of the memory bandwidth of H100 and B200, to be tuned on a card."""
 _COPY_BYTES = 1 << 30
 _COPY_SHARE = 8
 """Each of the two buffers takes at most this fraction of the memory that is free."""
+_WIDE_BLOCKS = 2
+"""Of soak_wide.cu on an SM. On Hopper registers have room for no more; on Blackwell a third would wait for tensor
+memory (512 columns an SM, 256 a block) until another has ended, and the grid is not promised to be placed evenly."""
+_WIDE_SHARED = 64 << 10
+"""With its own 17 KiB, three such blocks need more than the 228 KiB of an SM (CUDA programming guide, "Technical
+Specifications per Compute Capability", 10.0 and 10.3), and two don't."""
 _MOST_SMS = 1024
 """Room in the tally: %smid may be larger than the number of SMs."""
 _TALLY = _MOST_SMS * 8
@@ -49,11 +55,13 @@ class SoakKernel(NamedTuple):
     """Vectors that a tile of its copy has."""
     blocks: int
     """Most blocks of an SM that run at a time."""
+    shared: int
+    """Bytes of shared memory that a block is given beyond its own, so that no more of them fit on an SM."""
     signature: Callable[[int, int], int]
     """(seed, steps) -> the signature that every one of its results must be."""
 
 
-MMA = SoakKernel("soak.cu", "soak_mma", "mma.sync", 256, 8, 256, 1024, soak_reference.signature)
+MMA = SoakKernel("soak.cu", "soak_mma", "mma.sync", 256, 8, 256, 1024, 0, soak_reference.signature)
 
 
 def wide(architecture: str) -> SoakKernel | None:
@@ -66,12 +74,25 @@ def wide(architecture: str) -> SoakKernel | None:
     def signature(seed: int, steps: int) -> int:
         return soak_reference.wide_signature(seed, steps, rows)
 
-    return SoakKernel("soak_wide.cu", "soak_wide", instruction, 128, 1, 256, 2, signature)
+    shared = _WIDE_SHARED if instruction == "tcgen05" else 0
+    return SoakKernel("soak_wide.cu", "soak_wide", instruction, 128, 1, 256, _WIDE_BLOCKS, shared, signature)
 
 
 def kernel_for(architecture: str) -> SoakKernel:
     """The soak kernel of a GPU of `sm_NN`."""
     return (wide(architecture) if "soak_wide.cu" in files_of(architecture) else None) or MMA
+
+
+def kernel_soak(context: Context, seed: int) -> KernelSoak:
+    """The soak by our own kernel: at the full rate where its code can be had and loaded, else by the instruction that
+    every GPU has."""
+    kernel = kernel_for(context.architecture)
+    try:
+        return KernelSoak(context, seed, kernel)
+    except DeviceError as error:
+        if kernel == MMA or not is_lacking(error):
+            raise
+    return KernelSoak(context, seed, MMA)
 
 
 class KernelSoak:
@@ -94,7 +115,10 @@ class KernelSoak:
         kinds = context.cuda.driver.CUdevice_attribute
         sms = context.attribute(kinds.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
         call, function = "cuOccupancyMaxActiveBlocksPerMultiprocessor", context.kernels.functions[kernel.name]
-        resident = int(context.call(call, function, kernel.threads, 0))
+        if kernel.shared:
+            allowed = context.cuda.driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            context.call("cuFuncSetAttribute", function, allowed, kernel.shared)
+        resident = int(context.call(call, function, kernel.threads, kernel.shared))
         self._blocks = sms * max(1, min(kernel.blocks, resident))
         self._prepare_memory()
         self._signature = self._take(8)
@@ -141,6 +165,7 @@ class KernelSoak:
             (self._tally, POINTER),
             (self._signature, POINTER),
             threads=self._kernel.threads,
+            shared=self._kernel.shared,
         )
 
     def retire(self, slot: int) -> None:
