@@ -155,6 +155,31 @@ def test_sensors_keep_their_pace_and_hand_over_blocks(machine: StubMachine) -> N
     assert (first["sw_power_cap_ns"][0], first["event_reasons"][0], first["energy_mj"][0]) == (2354613000, 1, 123456789)
 
 
+A100 = ("threshold1=89", "threshold3=85")
+"""qx_a100.xml: gpu_temp_slow_threshold and gpu_temp_max_gpu_threshold."""
+
+
+@pytest.mark.parametrize(
+    ("state", "margins"),
+    [
+        (("fault.nvmlDeviceGetMarginTemperature=3", *A100), [54.0, 54.0]),
+        (("fault.nvmlDeviceGetMarginTemperature=13", *A100), [54.0, 54.0]),
+        (("fault.nvmlDeviceGetMarginTemperature=25", "threshold1=89"), [58.0, 58.0]),
+        (A100, [60.0, 60.0]),
+        (("fault.nvmlDeviceGetMarginTemperature=999", *A100), ["nvmlDeviceGetMarginTemperature", 999]),
+        (("fault.nvmlDeviceGetMarginTemperature=3", "threshold1=-2"), ["nvmlDeviceGetMarginTemperature", 3]),
+        (("fault.nvmlDeviceGetMarginTemperature=3",), ["nvmlDeviceGetMarginTemperature", 3]),
+    ],
+)
+def test_a_gpu_without_t_limit_has_its_margin_to_the_nearest_threshold(
+    machine: StubMachine, state: tuple[str, ...], margins: list[object]
+) -> None:
+    machine.set("temperature=31", *state)
+    (found,) = machine.ask("[block[0].margin_k for block in node.sensors((0,), 0.1, 0.1)][0]")
+    assert found[: len(margins)] == margins
+    assert machine.log.read_text().count("call nvmlDeviceGetTemperatureThreshold") in (0, 2)  # read once, not a sample
+
+
 def test_a_sensor_that_is_not_there_is_unavailable_and_a_lost_gpu_takes_no_other_with_it(machine: StubMachine) -> None:
     machine.set("field82=-1", "field185=-1", "field186=150000", "gpu1.fault.nvmlDeviceGetTemperatureV=15")
     (blocks,) = machine.ask("[(block[0]._asdict(), block[1]) for block in node.sensors((0, 1), 0.0, 1.0)]")

@@ -218,6 +218,14 @@ API nvmlDeviceGetCurrPcieLinkGeneration(nvmlDevice_t d, unsigned *out) {
 API nvmlDeviceGetTemperatureV(nvmlDevice_t d, nvmlTemperature_t *t) { ENTER_GPU(d); VERSION(t, nvmlTemperature_v1); t->temperature = (int)value(GPU(d), "temperature"); return NVML_SUCCESS; }
 API nvmlDeviceGetTemperature(nvmlDevice_t d, nvmlTemperatureSensors_t sensor, unsigned *t) { ENTER_GPU(d); *t = (unsigned)value(GPU(d), "temperature"); return NVML_SUCCESS; }
 API nvmlDeviceGetMarginTemperature(nvmlDevice_t d, nvmlMarginTemperature_t *t) { ENTER_GPU(d); VERSION(t, nvmlMarginTemperature_v1); t->marginTemperature = (int)value(GPU(d), "margin"); return NVML_SUCCESS; }
+/* threshold1=89 and the like, by kind: GPUs that tell T.limit have none (qx_gb200.xml names T.limit's alone). */
+API nvmlDeviceGetTemperatureThreshold(nvmlDevice_t d, nvmlTemperatureThresholds_t kind, unsigned *t) {
+    ENTER_GPU(d);
+    long long celsius = (long long)keyed(d, (unsigned long long)-1, "threshold%d", (int)kind);
+    if (celsius == -1) return NVML_ERROR_NOT_SUPPORTED;
+    *t = (unsigned)celsius;
+    return NVML_SUCCESS;
+}
 API nvmlDeviceGetClockInfo(nvmlDevice_t d, nvmlClockType_t k, unsigned *mhz) { ENTER_GPU(d); *mhz = (unsigned)value(GPU(d), k == NVML_CLOCK_MEM ? "clock2" : "clock1"); return NVML_SUCCESS; }
 API nvmlDeviceGetMaxClockInfo(nvmlDevice_t d, nvmlClockType_t k, unsigned *mhz) { ENTER_GPU(d); *mhz = (unsigned)value(GPU(d), k == NVML_CLOCK_MEM ? "max_clock2" : "max_clock1"); return NVML_SUCCESS; }
 

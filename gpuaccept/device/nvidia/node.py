@@ -50,6 +50,7 @@ from gpuaccept.device.nvidia.host import Host
 from gpuaccept.device.nvidia.kernel_log import KernelLog, LogMemory
 from gpuaccept.device.nvidia.kernels import kernel_facts
 from gpuaccept.device.nvidia.loaded import is_stub
+from gpuaccept.device.nvidia.margins import Margins
 from gpuaccept.device.nvidia.pcie import at_full_speed, pcie
 from gpuaccept.device.nvidia.processes import compute_processes
 from gpuaccept.device.nvidia.programs import Programs
@@ -129,6 +130,7 @@ class NvidiaNode:
         self._nvml, self._cuda, self._found, self._host, self._stub, self._pulse = nvml, cuda, found, host, stub, pulse
         self._gpus = tuple(gpu.index for gpu in found) if gpus is None else gpus
         self._compute = Compute(cuda, self._gpu, host, pulse)
+        self._margins = Margins(nvml)
         self._xids: XidWatch | None = None
         self._log = KernelLog(host.root)
         self._closed = False
@@ -303,7 +305,7 @@ class NvidiaNode:
         self, gpus: Sequence[int], seconds: float, interval: float
     ) -> Iterator[dict[int, Sensors | Unavailable]]:
         of = [self._gpu(gpu) for gpu in gpus]
-        return sample_blocks(self._nvml, of, self, seconds, interval, self._compute.iterations)
+        return sample_blocks(self._nvml, self._margins, of, self, seconds, interval, self._compute.iterations)
 
     def close(self) -> None:
         if self._closed:

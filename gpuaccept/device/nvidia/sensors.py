@@ -10,6 +10,7 @@ import pynvml
 from gpuaccept.check import DeviceError, Node, Reading, Sensors, Unavailable
 from gpuaccept.device.nvidia.calls import Nvml
 from gpuaccept.device.nvidia.discovery import Gpu
+from gpuaccept.device.nvidia.margins import Margins
 
 _BLOCK_S = 1.0
 _FIELDS = (
@@ -44,6 +45,7 @@ class _Sample(NamedTuple):
 
 def sample_blocks(
     nvml: Nvml,
+    margins: Margins,
     gpus: Sequence[Gpu],
     clock: Node,
     seconds: float,
@@ -66,7 +68,7 @@ def sample_blocks(
         for gpu in gpus:
             if gpu.index not in lost:
                 try:
-                    samples[gpu.index].append((clock.now(), _sample(nvml, gpu, iterations(gpu.index))))
+                    samples[gpu.index].append((clock.now(), _sample(nvml, margins, gpu, iterations(gpu.index))))
                 except DeviceError as error:
                     lost[gpu.index] = Unavailable(error.call, error.code, error.name)
         late = int((clock.now() - start) / interval) if interval > 0 else 0
@@ -77,7 +79,7 @@ def sample_blocks(
             samples = {gpu.index: [] for gpu in gpus}
 
 
-def _sample(nvml: Nvml, gpu: Gpu, iterations: int) -> _Sample:
+def _sample(nvml: Nvml, margins: Margins, gpu: Gpu, iterations: int) -> _Sample:
     """One call for all that NVML has as fields, and one for each of the others."""
 
     def read(name: str, *arguments: Any) -> Reading:
@@ -95,7 +97,7 @@ def _sample(nvml: Nvml, gpu: Gpu, iterations: int) -> _Sample:
         power_w=power if isinstance(power, Unavailable) else float(power) / 1e3,
         temperature_c=temperature,
         memory_temperature_c=memory,
-        margin_k=read("nvmlDeviceGetMarginTemperature"),
+        margin_k=margins.read(gpu, temperature),
         sm_clock_mhz=read("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_SM),
         memory_clock_mhz=read("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_MEM),
         event_reasons=read("nvmlDeviceGetCurrentClocksEventReasons"),
