@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -182,3 +183,24 @@ def test_nothing_is_left_behind(machine: StubMachine) -> None:
     machine.set("gpu2.memory_mb=1")
     machine.ask(peers([(0, 1), (2, 3)], both=True), hosts((0, 1, 2), both=True), "node.pcie(0, True)")
     assert machine.left() == []
+
+
+def test_pinned_memory_is_taken_on_the_cpus_of_the_gpus_numa_node_and_the_affinity_is_given_back(
+    machine: StubMachine,
+) -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    if not 2 <= len(allowed) <= allowed[-1] + 1 <= 64:
+        pytest.skip("needs two CPUs to tell nodes apart")
+    near, far = allowed[0], allowed[1]
+    for node, cpu in enumerate((near, far)):
+        (machine.root / f"sys/devices/system/node/node{node}/cpulist").write_text(f"{cpu}\n")
+    copy = "node.host_copies(({},), 'host_to_device', 'ce', False, MIB, 1, 1)"
+    affinity = "sorted(__import__('os').sched_getaffinity(0))"
+    machine.set("gpu4.fault.cuMemHostAlloc=2")
+    *_, after, failed, after_failure = machine.ask(copy.format(3), copy.format(7), affinity, copy.format(4), affinity)
+
+    logged = [line.split()[1:] for line in machine.log.read_text().splitlines() if line.startswith("pinned ")]
+    cpus = {gpu: {int(mask, 16) for one, mask in logged if one == gpu} for gpu in ("3", "7")}
+    assert cpus == {"3": {1 << near}, "7": {1 << far}}  # GPUs 0 to 3 are on node 0 (machine.py)
+    assert after == after_failure == allowed
+    assert "cuMemHostAlloc" in str(failed)

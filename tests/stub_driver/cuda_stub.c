@@ -2,6 +2,7 @@
  * Everything is done when its call returns; events carry host time. Values and faults: see stub.h. */
 #include "cuda_memory.h"
 #include <elf.h>
+#include <sched.h>
 #include <time.h>
 
 #define API __attribute__((visibility("default"))) CUresult
@@ -36,7 +37,8 @@ __attribute__((destructor)) static void tell_what_is_left(void) {
 
 /* ---- entry and errors ---- */
 
-API cuInit(unsigned flags) { ENTER_NODE(); return gpu_count() ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE; }
+static int seen(void) { int n = 0; for (int i = 0; i < gpu_count(); i++) n += in_cuda(i); return n; }
+API cuInit(unsigned flags) { ENTER_NODE(); return seen() ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE; }
 API cuDriverGetVersion(int *v) { ENTER_NODE(); *v = (int)num(0, "cuda_version", 13000); return 0; }
 
 /* The bindings resolve every entry point here at their first call: one that is missing is no error until it is called.
@@ -62,8 +64,13 @@ API cuGetExportTable(const void **table, const CUuuid *id) { ENTER_NODE(); *tabl
 
 /* ---- devices ---- */
 
-API cuDeviceGetCount(int *n) { ENTER_NODE(); *n = gpu_count(); return 0; }
-API cuDeviceGet(CUdevice *d, int i) { ENTER_NODE(); if (i < 0 || i >= gpu_count()) return CUDA_ERROR_INVALID_DEVICE; *d = i; return 0; }
+API cuDeviceGetCount(int *n) { ENTER_NODE(); *n = seen(); return 0; }
+API cuDeviceGet(CUdevice *d, int i) {
+    ENTER_NODE();
+    for (int gpu = 0; i >= 0 && gpu < gpu_count(); gpu++)
+        if (in_cuda(gpu) && i-- == 0) { *d = gpu; return 0; }
+    return CUDA_ERROR_INVALID_DEVICE;
+}
 API cuDeviceGetUuid_v2(CUuuid *u, CUdevice d) { ENTER_GPU(d); uuid_of(d, (unsigned char *)u->bytes); return 0; }
 API cuDeviceGetPCIBusId(char *s, int n, CUdevice d) { ENTER_GPU(d); snprintf(s, n, "0000:%02X:00.0", bus_of(d)); return 0; }
 API cuDeviceGetAttribute(int *v, CUdevice_attribute a, CUdevice d) {
@@ -119,7 +126,18 @@ API cuMemGetInfo_v2(size_t *free, size_t *total) {
 }
 API cuMemAlloc_v2(CUdeviceptr *p, size_t n) { ENTER(); return current ? allocate(p, n, HERE, 0) : CUDA_ERROR_INVALID_CONTEXT; }
 API cuMemFree_v2(CUdeviceptr p) { ENTER(); return release((void *)p, 0); }
-API cuMemHostAlloc(void **p, size_t n, unsigned flags) { ENTER(); return current ? allocate(p, n, HERE, 1) : CUDA_ERROR_INVALID_CONTEXT; }
+/* Pages come from the NUMA node of the CPU that asks: the log tells which CPUs it may have been (`pinned GPU MASK`). */
+static void log_affinity(int gpu) {
+    cpu_set_t set;
+    char said[64];
+    unsigned long long mask = 0;
+    CPU_ZERO(&set);
+    sched_getaffinity(0, sizeof set, &set);
+    for (int cpu = 0; cpu < 64; cpu++) mask |= (unsigned long long)!!CPU_ISSET(cpu, &set) << cpu;
+    snprintf(said, sizeof said, "%d %llx", gpu, mask);
+    stub_log("pinned", said);
+}
+API cuMemHostAlloc(void **p, size_t n, unsigned flags) { ENTER(); log_affinity(HERE); return current ? allocate(p, n, HERE, 1) : CUDA_ERROR_INVALID_CONTEXT; }
 API cuMemFreeHost(void *p) { ENTER(); return release(p, 1); }
 API cuMemcpyHtoDAsync_v2(CUdeviceptr d, const void *s, size_t n, CUstream st) { ENTER(); copied(HERE); return copy(HERE, (void *)d, 0, s, 1, n); }
 API cuMemcpyDtoHAsync_v2(void *d, CUdeviceptr s, size_t n, CUstream st) { ENTER(); copied(HERE); return copy(HERE, d, 1, (void *)s, 0, n); }

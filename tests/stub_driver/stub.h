@@ -112,6 +112,15 @@ static long long now_ms(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC
 static void copied(int gpu) { copied_at()[gpu] = now_ms(); }
 static int copied_lately(int gpu) { return copied_at()[gpu] && now_ms() - copied_at()[gpu] < 1000; }
 
+/* Of a GPU in MIG mode CUDA sees an instance only, and then no other GPU; there are none until one was made (MIG user
+ * guide, "CUDA Device Enumeration"): mig=1, mig_instances=1. */
+static int gpu_count(void);
+static int in_cuda(int gpu) {
+    for (int i = 0; i < gpu_count(); i++)
+        if (num(i, "mig", 0) && num(i, "mig_instances", 0)) return i == gpu;
+    return !num(gpu, "mig", 0);
+}
+
 static int gpu_count(void) { return (int)num(0, "gpus", 8); }
 
 /* PCI buses of eight GPUs behind four switches. Invented, in the shape of an HGX node. */

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pynvml
 
 from gpuaccept.check import DeviceError, DeviceUnavailable, Pulse
@@ -36,13 +38,19 @@ def open_nvml(pulse: Pulse) -> Nvml:
     return nvml
 
 
-def open_cuda(pulse: Pulse) -> Cuda:
-    """CUDA, initialised. Raises DeviceUnavailable, one sentence and a remedy."""
+def open_cuda(pulse: Pulse, hidden: Callable[[], str]) -> Cuda:
+    """CUDA, initialised. Raises DeviceUnavailable, one sentence and a remedy.
+
+    `hidden` is asked where CUDA finds no GPU: what it answers, if anything, is why none can be used with it; all else
+    can be measured.
+    """
     cuda = Cuda(pulse)
     try:
         cuda.call(None, "cuInit", 0)
         version = cuda.call(None, "cuDriverGetVersion")
     except DeviceError as error:
+        if error.code == _NO_DEVICE and (why := hidden()):
+            return Cuda(pulse, why)
         raise _cuda_unavailable(error) from None
     if version < _OLDEST_CUDA:
         raise DeviceUnavailable(

@@ -24,12 +24,13 @@ class Host:
 
     root: Path = Path("/")
 
-    def pci_gpus(self) -> tuple[str, ...]:
-        """PCI addresses of all NVIDIA GPUs that the kernel sees, with or without a driver."""
+    def pci_gpus(self, driver: str = "") -> tuple[str, ...]:
+        """PCI addresses of all NVIDIA GPUs that the kernel sees; with `driver`, of those which that one serves."""
         found = []
         for device in sorted((self.root / "sys/bus/pci/devices").glob("*")):
             kind = first_line(str(device / "class")) or ""
-            if first_line(str(device / "vendor")) == _NVIDIA and kind.startswith(_GPU_CLASSES):
+            served = not driver or (device / "driver").resolve().name == driver
+            if first_line(str(device / "vendor")) == _NVIDIA and kind.startswith(_GPU_CLASSES) and served:
                 found.append(device.name)
         return tuple(found)
 

@@ -46,6 +46,7 @@ from gpuaccept.device.nvidia.calls import Cuda, Nvml
 from gpuaccept.device.nvidia.compute import Compute
 from gpuaccept.device.nvidia.discovery import Gpu, find_gpus
 from gpuaccept.device.nvidia.drivers import open_cuda, open_nvml
+from gpuaccept.device.nvidia.hidden import hidden_gpus
 from gpuaccept.device.nvidia.host import Host
 from gpuaccept.device.nvidia.kernel_log import KernelLog, LogMemory
 from gpuaccept.device.nvidia.kernels import kernel_facts
@@ -65,6 +66,7 @@ _LINK_TRAINS_S = 0.2
 """A link that saved power is at full speed long before this after the first copy."""
 _BUSY_LONGER = 4
 """A link that seemed slow after its copies had ended is looked at again with this many times as many."""
+_MIG = "CUDA does not see a GPU in MIG mode"
 _STUB_ROOT = "GPUACCEPT_STUB_ROOT"
 """Where /sys and /proc of the tests' machine lie. Read on the stub driver only, never on a real one."""
 
@@ -86,7 +88,7 @@ def open_node(gpus: tuple[int, ...] | None, pulse: Pulse, learned: Learned) -> N
     os.environ["CUDA_MODULE_LOADING"] = "EAGER"  # a lazy load waits for the stream that the start gate holds
     os.environ["CUDA_PYTHON_DISABLE_MAJOR_VERSION_WARNING"] = "1"
     nvml = open_nvml(pulse)
-    cuda = Cuda(pulse, learned.no_cuda) if learned.no_cuda else open_cuda(pulse)
+    cuda = Cuda(pulse, learned.no_cuda) if learned.no_cuda else open_cuda(pulse, lambda: _hidden_by_mig(nvml, pulse))
     known, without = learned.addresses, learned.without
     if without is not None:
         known = _host(is_stub(())).pci_gpus()
@@ -96,6 +98,8 @@ def open_node(gpus: tuple[int, ...] | None, pulse: Pulse, learned: Learned) -> N
     found = find_gpus(nvml, cuda, known, gpus)
     stub = is_stub(tuple(gpu.uuid for gpu in found))
     host = _host(stub)
+    if why := hidden_gpus(host, len(found), pulse):
+        raise DeviceUnavailable(why, "hand all GPUs to the container (--gpus all), or run outside of it")
     if not found:
         raise DeviceUnavailable("the NVIDIA driver finds no GPU on this machine", "run `gpuaccept doctor`")
     unknown = [gpu for gpu in gpus or () if gpu >= len(found)]
@@ -108,6 +112,11 @@ def open_node(gpus: tuple[int, ...] | None, pulse: Pulse, learned: Learned) -> N
         raise DeviceUnavailable(error.name, "reboot the node, or unload and load the driver, then run again") from None
     node.listen(learned.memory)
     return node
+
+
+def _hidden_by_mig(nvml: Nvml, pulse: Pulse) -> str:
+    found = find_gpus(nvml, Cuda(pulse, "not asked"))
+    return _MIG if any(telemetry.mig_is_on(nvml, gpu) for gpu in found) else ""
 
 
 def _host(stub: bool) -> Host:
@@ -194,10 +203,20 @@ class NvidiaNode:
             numa_nodes=self._host.numa_nodes(),
             gpu_count_pci=len(self._host.pci_gpus()),
             gpu_count_nvml=len(gpus) + len(self._found) - len(self._gpus),  # one that is not ours counts as it did
-            gpu_count_cuda=UNKNOWN_COUNT if self._cuda.lacking else self._cuda.call(None, "cuDeviceGetCount"),
+            gpu_count_cuda=self._seen_by_cuda(),
             gpus=gpus,
             kernels=kernel_facts((gpu.compute_capability for gpu in gpus), self._pulse),
         )
+
+    def _seen_by_cuda(self) -> int:
+        """How many GPUs CUDA sees. That it sees fewer of them in MIG mode tells nothing of how many there are."""
+        if self._cuda.lacking:
+            return UNKNOWN_COUNT
+        count = int(self._cuda.call(None, "cuDeviceGetCount"))
+        mine = [gpu for gpu in self._found if gpu.handle is not None]
+        if count < len(self._found) and any(telemetry.mig_is_on(self._nvml, gpu) for gpu in mine):
+            return UNKNOWN_COUNT
+        return count
 
     def _identities(self) -> tuple[GpuFacts, ...]:
         """Of all GPUs that still answer: one that was lost since is missing here, and in no other's place."""

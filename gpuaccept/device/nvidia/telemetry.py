@@ -9,7 +9,7 @@ from typing import Any
 import pynvml
 from msgspec import UNSET, UnsetType
 
-from gpuaccept.check import EccCounters, Fabric, PairStatus, Reading, Settings, Unavailable
+from gpuaccept.check import DeviceError, EccCounters, Fabric, PairStatus, Reading, Settings, Unavailable
 from gpuaccept.data import GpuFacts, Platform
 from gpuaccept.device.nvidia.calls import Cuda, Nvml
 from gpuaccept.device.nvidia.discovery import Gpu
@@ -135,6 +135,15 @@ def settings(nvml: Nvml, gpu: Gpu) -> Settings:
         recovery_action=translated(recovery, _RECOVERY_ACTIONS),
         inforom=_inforom(nvml, gpu),
     )
+
+
+def mig_is_on(nvml: Nvml, gpu: Gpu) -> bool:
+    """Whether a GPU is in MIG mode. CUDA then sees it through an instance only, and no other GPU beside that (MIG user
+    guide, "CUDA Device Enumeration")."""
+    try:
+        return _pair(nvml, gpu, "nvmlDeviceGetMigMode")[0] == "enabled"
+    except DeviceError:
+        return False
 
 
 def _inforom(nvml: Nvml, gpu: Gpu) -> Reading:
