@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ TOOLS = {
     "gcc": ("gcc and g++", lambda: shutil.which("gcc") and shutil.which("g++")),
     "chromium": ("chromium", lambda: shutil.which("chromium")),
     "openssl": ("openssl", lambda: shutil.which("openssl")),
+    "hatchling": ("hatchling", lambda: find_spec("hatchling")),
     "gpu": ("an NVIDIA GPU with its driver", lambda: Path("/proc/driver/nvidia/version").exists()),
 }
 
