@@ -7,12 +7,11 @@ are taken at the loss that is seen with 95 % power; the rest where the physics r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from math import exp
+from collections.abc import Callable, Iterable
+from math import exp, inf
 
 from gpuaccept.data import Cohort, Limit
 from gpuaccept.device.open import DeviceSpec, model
-from gpuaccept.errors import UsageError
 from gpuaccept.judge import POWER, guard
 
 RUN_S = 1830.0
@@ -30,10 +29,14 @@ Rule = Callable[[Cohort, str], float]
 """(cohort, device) -> severity, in the unit of the fault's severity key."""
 
 
+class _NotRequiredError(Exception):
+    """No limit of the cohort rejects the fault, however severe."""
+
+
 def _limit(cohort: Cohort, name: str) -> Limit:
     found = next((limit for limit in cohort.limits if limit.id == name and limit.effect == "require"), None)
     if found is None:
-        raise UsageError(f"cohort {cohort.name} does not require {name}: no severity must be rejected by it")
+        raise _NotRequiredError
     return found
 
 
@@ -54,13 +57,21 @@ def _bandwidth(pattern: str) -> Rule:
     def rule(cohort: Cohort, device: str) -> float:
         required = {limit.metric for limit in cohort.limits if limit.effect == "require"}
         names = [name for name in cohort.metrics if re.fullmatch(pattern, name) and name in required]
-        return min(_loss_percent(cohort, name) for name in names)
+        return _least(_loss_percent(cohort, name) for name in names)
 
     return rule
 
 
+def _least(severities: Iterable[float]) -> float:
+    found = min(severities, default=inf)
+    if found == inf:
+        raise _NotRequiredError
+    return found
+
+
 def _loss_percent(cohort: Cohort, metric: str) -> float:
-    """Smallest loss of a typical part in percent that a required limit on this metric rejects with 95 % power."""
+    """Smallest loss of a typical part in percent that a required limit on this metric rejects with 95 % power; infinite
+    where none can say."""
     facts = cohort.metrics[metric]
     losses = []
     for limit in cohort.limits:
@@ -71,7 +82,7 @@ def _loss_percent(cohort: Cohort, metric: str) -> float:
             losses.append(limit.max_deviation.sigmas * facts.gpu.sigma_percent + seen)
         if limit.minimum is not None and facts.typical:
             losses.append(100 * (1 - limit.minimum / facts.typical + (guard(cohort, metric) or 0.0)) + seen)
-    return min(losses)
+    return min(losses, default=inf)
 
 
 def _resistance_factor(cohort: Cohort, device: str) -> float:
@@ -178,7 +189,17 @@ def _replays(cohort: Cohort, device: str) -> float:
     return (_maximum("pcie_replays")(cohort, device) + 1) * 3600 / RUN_S
 
 
-RULES: dict[str, Rule] = {
+def _where_required(rule: Rule) -> Callable[[Cohort, str], float | None]:
+    def severity(cohort: Cohort, device: str) -> float | None:
+        try:
+            return rule(cohort, device)
+        except _NotRequiredError:
+            return None
+
+    return severity
+
+
+_RULES: dict[str, Rule] = {
     "hbm_bandwidth_low": _bandwidth(r"memory_bandwidth\.((read|write|copy|triad)_sm|device_local_copy)_hot"),
     "straggler": _bandwidth(r"memory_bandwidth\.copy_sm_hot"),
     "nvlink_slow": _bandwidth(r"nvlink\.device_to_device.*_hot"),
@@ -201,3 +222,5 @@ RULES: dict[str, Rule] = {
     "clock_capped": _locked_clock,
     "clock_stuck_low": _locked_clock,
 }
+RULES = {name: _where_required(rule) for name, rule in _RULES.items()}
+"""Fault -> (cohort, device) -> its smallest severity, None where the cohort requires nothing that rejects the fault."""

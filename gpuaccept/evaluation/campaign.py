@@ -28,6 +28,8 @@ GROUPS = ("healthy", "fault", "onset", "sensitivity", "retest", "coverage", "var
 SIGMAS = (0.5, 1.0, 2.0)
 ONSETS = (60.0, 150.0, 300.0, 450.0, 900.0, 1500.0)
 """Moments at which faults that come in mid-run are tried, s after its start."""
+ELSEWHERE = "gb200-nvl72"
+"""The model on which faults are tried that the evaluated one can't have: it has coolant, pumps and C2C links."""
 ONSET_KEY = "at_s"
 """The key of a fault that says when it comes."""
 OTHER_SHAPES = ("t3", "normal", "correlated")
@@ -116,6 +118,19 @@ def campaign(sizes: Sizes, profile: str, name: str, folder: Path) -> Campaign:
             text = f"{fault.name}:{ONSET_KEY}={onset:g}"
             for plan in ("node", "acceptance"):
                 add(sizes.onset, group="onset", label=f"{onset:g}", plan=plan, faults=(text,))
+    other = f"mock:{ELSEWHERE}"
+    for fault in faults_elsewhere(name):
+        for plan in ("node", "acceptance"):
+            add(
+                sizes.fault,
+                group="fault",
+                label=f"on {ELSEWHERE}",
+                plan=plan,
+                profile=ELSEWHERE,
+                device=other,
+                of=_digest(other),
+                faults=(fault.name,),
+            )
     for sigma in SIGMAS:
         scaled = variations.write_scaled(name, sigma, folder)
         for loss in sizes.losses:
@@ -132,7 +147,7 @@ def campaign(sizes: Sizes, profile: str, name: str, folder: Path) -> Campaign:
             )
     add(sizes.retest, group="retest", label="good", start_s=DAY_S)
     near = smallest_severity(next(one for one in faults() if one.name == MARGINAL), cohort, device)
-    for label, factor in (("near its limit", 1.0), ("at its limit", AT_LIMIT)):
+    for label, factor in (("near its limit", 1.0), ("at its limit", AT_LIMIT)) if near else ():
         text = f"{MARGINAL}:loss_percent={factor * (near or 0):.6f}"
         for start_s in (0.0, DAY_S):
             add(sizes.retest, group="retest", label=label, start_s=start_s, faults=(text,))
@@ -176,6 +191,11 @@ def interleaved(tasks: Iterable[Task]) -> list[Task]:
 def applicable(name: str) -> list[Fault]:
     """The faults that a model can have."""
     return [fault for fault in faults() if can_have(name, fault)]
+
+
+def faults_elsewhere(name: str) -> list[Fault]:
+    """The faults that a model can't have, and `ELSEWHERE` can."""
+    return [fault for fault in faults() if not can_have(name, fault) and can_have(ELSEWHERE, fault)]
 
 
 def can_have(name: str, fault: Fault) -> bool:

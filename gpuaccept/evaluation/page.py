@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gpuaccept import __version__
 from gpuaccept.device.open import faults as known_faults
 from gpuaccept.evaluation import sections
-from gpuaccept.evaluation.campaign import Campaign, can_have
+from gpuaccept.evaluation.campaign import ELSEWHERE, Campaign, can_have, faults_elsewhere
 from gpuaccept.evaluation.rates import needed, upper95
 from gpuaccept.evaluation.sections import Done, pick, rate
 from gpuaccept.evaluation.trials import Result
@@ -62,6 +62,7 @@ def page(campaign: Campaign, results: Mapping[str, Result], about: About) -> str
         *_left_out(about.model),
         "",
         *sections.recall(done, dict(about.minutes)),
+        *sections.elsewhere(done),
         "## Not found, or not named right",
         "",
         "Every fault of which a node was accepted, another part led, or another verdict, cause or action than the",
@@ -165,8 +166,17 @@ def figures(done: Sequence[Done], about: About) -> list[str]:
 
 
 def _left_out(name: str) -> list[str]:
-    lacking = [f"`{fault.name}`" for fault in known_faults() if not can_have(name, fault)]
-    return [f"This model can't have, so not tried: {', '.join(lacking)}."] if lacking else []
+    lacking = [fault for fault in known_faults() if not can_have(name, fault)]
+    tried = faults_elsewhere(name)
+    out = []
+    for faults, where in (
+        (tried, f"tried on `{ELSEWHERE}` by its own profile (below)"),
+        ([fault for fault in lacking if fault not in tried], "not tried"),
+    ):
+        if faults:
+            names = ", ".join(f"`{fault.name}`" for fault in faults)
+            out.append(f"This model can't have, so {where}: {names}.")
+    return out
 
 
 def _size(campaign: Campaign, done: Sequence[Done], about: About) -> list[str]:

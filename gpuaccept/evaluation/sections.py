@@ -124,6 +124,24 @@ def recall(done: Sequence[Done], minutes: dict[str, float]) -> list[str]:
             *table(["plan", "rejected"], rows)]  # fmt: skip
 
 
+def elsewhere(done: Sequence[Done]) -> list[str]:
+    """Faults that the model can't have, on the one that can."""
+    every = [one for one in pick(done, "fault") if one.task.label.startswith("on ")]
+    if not every:
+        return []
+    rows = []
+    for fault, label in sorted({(one.fault, one.task.label) for one in every}):
+        mine = [one for one in every if (one.fault, one.task.label) == (fault, label)]
+        for plan in PLANS:
+            nodes = [one for one in mine if one.task.plan == plan]
+            if nodes:
+                found = [one for one in nodes if one.found]
+                cells = [str(rate(nodes, lambda one: one.found)), str(rate(found, lambda one: one.result.named))]
+                rows.append([f"`{fault}`", label, plan, *cells])
+    return ["**On another model**, in simulation; not counted in the figures.", "",
+            *table(["fault", "model", "plan", "found", "right part named, of those found"], rows)]  # fmt: skip
+
+
 def misses(done: Sequence[Done]) -> list[str]:
     """Faults that were not found, or with the wrong part or cause; worst first."""
     groups: dict[tuple[str, str, str], list[Done]] = {}

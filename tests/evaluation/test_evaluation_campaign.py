@@ -232,3 +232,51 @@ def test_the_page_and_the_results_beside_it_are_of_one_evaluation() -> None:
 def _group(line: str) -> str:
     found = re.search(r'\\"group\\":\\"(\w+)\\"', line)
     return found[1] if found else ""
+
+
+MODELS = sorted(path.stem for path in (ROOT / "profiles" / "scenarios").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_can_be_evaluated_by_its_own_profile(model: str, tmp_path: Path) -> None:
+    sizes = Sizes(0, 0, 1, 1, 0, (), 1, 0, 0)
+    made = campaign.campaign(sizes, model, model, tmp_path).tasks
+    cohort = campaign.cohort_for(model, model)
+    severities = {
+        fault.name: trials.smallest_severity(fault, cohort, f"mock:{model}") for fault in campaign.applicable(model)
+    }
+
+    assert all(one is None or one > 0 for one in severities.values())
+    known = {name for name, one in severities.items() if one is not None}
+    assert {task.faults[0].partition(":")[0] for task in made if task.label == "1.2 ×"} == known
+    assert {"hbm_bandwidth_low", "straggler", "ecc_corrected_storm"} <= known
+    required = {limit.id for limit in cohort.limits if limit.effect == "require"}
+    assert ("thermal_interface_bad" in known) == ("margin_min" in required)
+
+
+def test_a_fault_that_the_model_can_not_have_is_tried_on_one_that_can(tmp_path: Path) -> None:
+    sizes = Sizes(0, 0, 1, 0, 0, (), 0, 0, 0)
+    made = campaign.campaign(sizes, PROFILE, MODEL, tmp_path)
+    other = [task for task in made.tasks if task.device != f"mock:{MODEL}"]
+    tried = {task.faults[0] for task in made.tasks}
+
+    assert {(task.faults[0], task.plan) for task in other} >= {
+        (fault, plan) for fault in ("c2c_down", "pump_dead", "leak_slow") for plan in ("node", "acceptance")
+    }
+    assert {(task.profile, task.device) for task in other} == {("gb200-nvl72", "mock:gb200-nvl72")}
+    assert {fault.name for fault in campaign.faults()} == tried
+
+    found = {task.key: Result(key=task.key, decision="rejected", named=True) for task in made.tasks}
+    text = page(made, found, ABOUT)
+    part = text.split("**On another model**")[1].split("## Not found")[0]
+    assert "| `pump_dead` | on gb200-nvl72 | node | 1 of 1: 100 %" in part
+    assert "tried on `gb200-nvl72`" in text
+
+
+@pytest.mark.parametrize(("fault", "part"), [("c2c_down", "gpu"), ("pump_dead", "node"), ("leak_slow", "node")])
+def test_a_fault_of_another_model_is_found_there(fault: str, part: str) -> None:
+    result = perform(
+        _task(group="fault", profile="gb200-nvl72", device="mock:gb200-nvl72", plan="acceptance", faults=(fault,))
+    )
+    assert (result.broke, result.decision == "accepted") == ("", False)
+    assert result.subject.startswith(part)
