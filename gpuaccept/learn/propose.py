@@ -14,7 +14,7 @@ from gpuaccept.judge import estimates
 from gpuaccept.judge.measured import Measured
 from gpuaccept.judge.scope import cohort_of
 from gpuaccept.judge.statistics import median
-from gpuaccept.learn.records import POWER_LIMIT, Good, power_limits
+from gpuaccept.learn.records import POWER_LIMIT, Good, kernels, power_limits
 from gpuaccept.learn.slots import SHARE, slot_conditions, slot_outcomes
 from gpuaccept.learn.terms import DIGITS, Outcome, Terms, rounded
 from gpuaccept.learn.tolerance import Sample, below, rank, sample, vouched
@@ -36,7 +36,9 @@ class Learned(NamedTuple):
     slot_share: float
     confidence: float
     bound: str
-    """What the limits are bound to, in words."""
+    """What the limits are bound to, in words: on anything else they are inconclusive."""
+    kernels: str
+    """The code that measured it, in words. No judge asks for it."""
     source: Source
 
 
@@ -70,7 +72,8 @@ def learn(
             said = f"not every subject was visited {cohort.visits} times in every record"
             unusable.append(Outcome("not learned", name, None, reason=said))
             continue
-        facts[name] = _facts(values, cohort.metrics.get(name), terms)
+        facts[name], wider = _facts(values, cohort, name, terms)
+        unusable += wider
     if not facts:
         raise UsageError(
             "the records hold no sampled metric with enough visits to learn from",
@@ -102,6 +105,7 @@ def learn(
         slot_share=slot_share,
         confidence=confidence,
         bound=bound,
+        kernels=", ".join(sorted(kernels(records[0].evidence))),
         source=source,
     )
 
@@ -134,9 +138,7 @@ def _under(evidence: Evidence, profile: Profile, cohort: Cohort) -> Evidence:
 
 
 def _bound(evidence: Evidence) -> str:
-    kernels = {one.sha256[:8] for one in evidence.environment.libraries if one.name.endswith((".cubin", ".fatbin"))}
-    said = f", kernels sha256 {' '.join(sorted(kernels))}" if kernels else ""
-    return f"driver {evidence.node.driver_version[:40]}, power limit {next(iter(power_limits(evidence)))[:20]} W{said}"
+    return f"driver {evidence.node.driver_version[:40]}, power limit {next(iter(power_limits(evidence)))[:20]} W"
 
 
 def _candidates(declared: Mapping[str, MetricDeclaration], records: Sequence[Good]) -> list[str]:
@@ -159,21 +161,39 @@ def _enough(values: Values, visits: int) -> bool:
     )
 
 
-def _facts(values: Values, before: MetricFacts | None, terms: Terms) -> MetricFacts:
-    """Median and pooled scatter, floored at the type B uncertainty: repetition can't show less than that."""
+def _facts(values: Values, cohort: Cohort, name: str, terms: Terms) -> tuple[MetricFacts, list[Outcome]]:
+    """Median and pooled scatter, floored at the type B uncertainty: repetition can't show less than that.
+
+    Scatter between GPUs is the unit of `max_deviation`: a wider one than before would make what is required looser.
+    So the smaller one stays there, and the outcomes say so.
+    """
     visits = [[median(visit) for visit in rows] for of in values.values() for rows in of.values()]
     nodes = [[median([median(visit) for visit in rows]) for rows in of.values()] for of in values.values()]
-    old = before or MetricFacts()
+    old = cohort.metrics.get(name) or MetricFacts()
     typical = median([value for node in nodes for value in node])
-    return MetricFacts(
+    gpu = _sigma(nodes, old.type_b_percent, "subject to subject within a node", terms) or old.gpu
+    kept = []
+    if gpu is not None and old.gpu is not None and gpu.sigma_percent > old.gpu.sigma_percent:
+        said = (
+            f"the learned scatter between GPUs of {gpu.sigma_percent:g} % would be wider than the "
+            f"{old.gpu.sigma_percent:g} % that it is counted in"
+        )
+        kept = [
+            Outcome("kept", name, limit, reason=said)
+            for limit in cohort.limits
+            if limit.metric == name and limit.max_deviation is not None and limit.effect != "observe"
+        ]
+        gpu = old.gpu if kept else gpu
+    facts = MetricFacts(
         typical=rounded(typical, DIGITS + 1, down=True),
         ceiling=old.ceiling,
         visit=_sigma(visits, old.type_b_percent, "visit to visit of one subject", terms),
-        gpu=_sigma(nodes, old.type_b_percent, "subject to subject within a node", terms) or old.gpu,
+        gpu=gpu,
         type_b_percent=old.type_b_percent,
         source=terms.source,
         reference=terms.reference[:400],
     )
+    return facts, kept
 
 
 def _sigma(groups: Sequence[Sequence[float]], type_b: float, what: str, terms: Terms) -> Sigma | None:

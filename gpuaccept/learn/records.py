@@ -113,7 +113,8 @@ def _alike(found: Sequence[Good]) -> None:
     _one("kind of GPU (PCI device id)", found, lambda e: {gpu.pci_device_id for gpu in e.node.gpus})
     _one("plan", found, lambda e: {f"{e.plan.name}, steps {_steps(e)}"})
     _one("digest of checks", found, lambda e: {" ".join(f"{c.name} {c.source_sha256[:12]}" for c in e.checks)})
-    _one("digest of libraries and kernels", found, lambda e: {one.sha256 for one in e.environment.libraries} or {""})
+    _one("digest of driver libraries", found, lambda e: {one.sha256 for one in e.environment.libraries} or {""})
+    _one("digest of kernels", found, kernels)
 
 
 def power_limits(evidence: Evidence) -> set[str]:
@@ -126,6 +127,12 @@ def power_limits(evidence: Evidence) -> set[str]:
         for value in samples
     }
     return values or {"not in the record"}
+
+
+def kernels(evidence: Evidence) -> set[str]:
+    """The code that ran on the GPUs, each by file, architecture and the beginning of its digest."""
+    known = evidence.node.kernels or ()
+    return {f"{one.file} {one.architecture} {one.sha256[:12]}" for one in known} or {"not in the record"}
 
 
 def _steps(evidence: Evidence) -> str:

@@ -43,6 +43,7 @@ def as_object(found: Learned) -> dict[str, object]:
         "slot_share": found.slot_share,
         "confidence": found.confidence,
         "bound": found.bound,
+        "kernels": found.kernels,
         "source": found.source,
         "outcomes": [
             {
@@ -69,6 +70,7 @@ def _head(found: Learned) -> Iterator[str]:
     yield "records may be judged by it."
     yield f"From {nodes} good nodes: " + ", ".join(f"lot {lot} {count}" for lot, count in found.lots.items())
     yield f"Bound to {found.bound}: on others, limits learned here are inconclusive."
+    yield f"Measured by the kernels {found.kernels}: no judge asks for them, so learn again where they change."
     yield f"Each limit passes {found.share:.7g} of good nodes at confidence {found.confidence:g} (ISO 16269-6:2014),"
     yield f"each limit of a slot {found.slot_share:.7g} of good GPUs in it."
     yield from report(found)

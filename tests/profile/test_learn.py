@@ -11,10 +11,10 @@ import msgspec
 import profile_records as records
 import pytest
 
-from gpuaccept.data import Evidence, Limit
+from gpuaccept.data import Evidence, KernelCode, Limit
 from gpuaccept.errors import UsageError
 from gpuaccept.judge import judge
-from gpuaccept.learn import Good, Lot, good_records, learn
+from gpuaccept.learn import Good, Lot, as_object, good_records, learn, report, yaml_of
 from gpuaccept.learn.propose import _tolerance
 from gpuaccept.learn.terms import Terms
 from gpuaccept.profile.lint import lint
@@ -237,6 +237,10 @@ def test_a_metric_without_a_limit_gets_one_that_only_observes(evidence: dict[int
         (lambda e: power(e, 900.0), "differ in power limit (W): 1000 and 900"),
         (lambda e: with_plan(e), "differ in plan"),
         (lambda e: with_check(e), "differ in digest of checks"),
+        (
+            lambda e: with_node(e, kernels=kernels("1")),
+            "differ in digest of kernels: not in the record and soak.cu sm_100",
+        ),
     ],
 )
 def test_what_limits_are_bound_to_is_not_mixed(
@@ -249,6 +253,43 @@ def test_what_limits_are_bound_to_is_not_mixed(
     with pytest.raises(UsageError) as raised:
         good_records(used, LOT_PATTERNS, integrity_only=True)
     assert said in raised.value.fact
+
+
+def kernels(digit: str) -> tuple[KernelCode, ...]:
+    return (KernelCode(file="soak.cu", architecture="sm_100", sha256=digit * 64, made="shipped"),)
+
+
+def test_the_head_names_the_kernels_that_measured_and_promises_nothing_of_them(evidence: dict[int, Evidence]) -> None:
+    same = {seed: with_node(one, kernels=kernels("a")) for seed, one in evidence.items()}
+    found = learn(load_profile("hgx-b200").profile, good(same), DECLARED, 0.999999, 0.95)
+    text = yaml_of(found, name="learned", title="x", extends="hgx-b200", kind="hardware")
+
+    assert "# Measured by the kernels soak.cu sm_100 aaaaaaaaaaaa: no judge asks for them" in text
+    assert found.bound == "driver 580.95.05, power limit 1000 W"
+    assert as_object(found)["kernels"] == "soak.cu sm_100 aaaaaaaaaaaa"
+
+
+def test_a_wider_scatter_between_gpus_loosens_no_required_deviation(evidence: dict[int, Evidence]) -> None:
+    metric, profile = "memory_bandwidth.copy_sm_hot", load_profile("hgx-b200").profile
+    before = profile.cohorts[0].metrics[metric].gpu
+    wide = {seed: scaled(one, metric, 1.006, subjects=4) for seed, one in evidence.items()}
+    found = learn(profile, good(wide), DECLARED, 0.999999, 0.95)
+
+    assert before is not None and found.metrics[metric].gpu == before
+    (kept,) = [one for one in found.outcomes if "wider" in one.reason]
+    assert kept.limit is not None and kept.limit.max_deviation is not None
+    assert any(
+        line.startswith(f"kept         {kept.limit.id}: the learned scatter between GPUs") for line in report(found)
+    )
+
+    observed = tuple(
+        msgspec.structs.replace(one, effect="observe") if one.id == kept.limit.id else one
+        for one in profile.cohorts[0].limits
+    )
+    cohorts = (msgspec.structs.replace(profile.cohorts[0], limits=observed),)
+    found = learn(msgspec.structs.replace(profile, cohorts=cohorts), good(wide), DECLARED, 0.999999, 0.95)
+    wider = found.metrics[metric].gpu
+    assert wider is not None and wider.sigma_percent > before.sigma_percent
 
 
 LOT_PATTERNS = (Lot("spring", "*/spring/*"), Lot("autumn", "*/autumn/*"))
