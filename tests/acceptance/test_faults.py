@@ -117,7 +117,13 @@ def test_the_catalogue_holds_what_it_must() -> None:
         "pcie_replays", "c2c_down", "numa_wrong", "iommu_acs_on", "governor_powersave", "nic_port_slow",
         "nvme_missing", "dimm_missing", "other_process_running", "nvlink_recoveries_creeping",
         "nvlink_one_direction_slow", "nvswitch_port_weak", "p2p_over_pcie_silently", "p2p_corrupts", "xid_79", "xid_94",
+        "hbm_region_slow", "hbm_stuck_bit", "hbm_address_alias", "l2_transient", "sm_silent_corruption",
+        "sm_silent_corruption_intermittent", "psu_droop_in_phase", "leak_slow", "pump_dead", "fan_slow",
+        "paste_pumpout", "sensor_stuck", "clock_stuck_low", "vbios_mixed", "firmware_mixed", "serial_duplicate",
+        "gpu_swapped", "xid_79_in_soak", "sram_threshold", "channel_repair_pending", "inforom_corrupt", "mig_left_on",
+        "driver_hang_in_soak", "tool_crash",
     }  # fmt: skip
+    assert len(faults()) >= 60
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_the_page_names_what_profile_learn_prints() -> None:
 
     cohort: Cohort = load_profile("hgx-b200").profile.cohorts[0]
     nothing = (Outcome("kept", "ecc.mode", None),)
-    found = Learned(cohort, {}, (), nothing, {"a": 20}, 0.999, 0.99, 0.95, "driver 1", "measured")
+    found = Learned(cohort, {}, (), nothing, {"a": 20}, 0.999, 0.99, 0.95, "driver 1", "soak.cu", "measured")
     body = {**as_object(found), "out": None, "profile": ""}
     documented = _documented("profile learn")
     assert set(_paths(body, documented)) == documented
