@@ -7,8 +7,10 @@
  *           of which there is a capture
  *   [link]  nvlink_s_gb200_53gb_elided.txt: `nvidia-smi nvlink -s` of a GB200 (NVIDIA/k8s-test-infra issue 371)
  *   [b200]  as published for the B200 (profiles/hardware/hgx-b200.yaml names the sources)
+ *   [nvml.h]  as the header says of the model
  *   [-]     invented: no capture shows it
- * The column h200 is [h200] where the last word of a line does not say otherwise. -1: not supported. */
+ * The column h200 is [h200] where the last word of a line does not say otherwise. -1: not supported.
+ * A test (test_stub_defaults.py) compares what is tagged as captured with the captures, in tests/data/nvidia_smi. */
 struct number_default { const char *key; long long b200, h200; };
 struct text_default { const char *key, *b200, *h200; };
 
@@ -19,14 +21,16 @@ static const struct text_default TEXTS[] = {
     {"inforom", "G525.0220.00.03", "G520.0280.02.02"},                 /* [-] */
     {"driver", "580.95.05", "580.95.05"},                              /* [-]; h200 [-] */
     {"nvml", "13.580.95.05", "13.580.95.05"},                          /* [-]; h200 [-] */
-    {"chassis_serial", "1820000000001", "1820000000001"},              /* [gb200], told with platform=1; h200 [gb200] */
+    {"serial_prefix", "165000000000", "165000000000"},                 /* [gb200] then the GPU's number; h200 [gb200] */
+    {"chassis_serial", "1820000000001", "1820000000001"},              /* [gb200] told with platform=1; h200 [gb200] */
 };
 
 static const struct number_default NUMBERS[] = {
     {"pci_device_id", 0x290110DE, 0x233510DE},                         /* [b200] */
     {"pci_subsystem_id", 0x199910DE, 0x18BE10DE},                      /* [b200] */
-    {"attribute75", 10, 9},                                            /* [b200] compute capability; h200 published */
-    {"attribute76", 0, 0},
+    {"cuda_version", 13000, 13000},                                    /* [gb200]; h200 [gb200] */
+    {"attribute75", 10, 9}, {"attribute76", 0, 0},                     /* [b200] compute capability; h200 [published] */
+    {"platform.slot", 14, 14}, {"platform.tray", 4, 4}, {"platform.host", 1, 1},   /* [gb200]; h200 [gb200] */
     {"memory_total_mib", 183359, 143771},                              /* [b200]; CUDA has memory_mb of it on the stub */
     {"memory_reserved_mib", 742, 614},                                 /* [gb200] */
     {"temperature", 27, 28},                                           /* [gb200] */
@@ -40,7 +44,7 @@ static const struct number_default NUMBERS[] = {
     {"ecc", 1, 1}, {"persistence", 1, 1}, {"compute_mode", 0, 0}, {"mig", 0, 0},   /* [gb200] */
     {"pcie.gen", 5, 5}, {"pcie.gen_max", 5, 5},                        /* [gb200]; the link stays at 5 when idle, there too */
     {"pcie.width", 16, 16}, {"pcie.width_max", 16, 16},                /* [gb200] */
-    {"link.version", 7, 6},                                            /* [link] NVML_NVLINK_VERSION_5_0 and 4_0 */
+    {"link.version", 7, 6},                                            /* [nvml.h] version 5.0 and 4.0; h200 [nvml.h] */
     {"fabric.state", 3, 3}, {"fabric.status", 0, 0},                   /* [h200] completed, success */
     {"fabric.health", 0, 0}, {"fabric.summary", 0, 0},                 /* [h200] an HGX node tells no health: N/A */
     {"field74", 2354613000LL, 0},                                      /* [gb200] SW power cap, ns */
@@ -49,17 +53,25 @@ static const struct number_default NUMBERS[] = {
     {"field91", 18, 18},                                               /* [link] NVLinks */
     {"field94", 0, 0},                                                 /* [gb200] PCIe replays */
     {"field138", 1 << 30, 1 << 30}, {"field139", 1 << 30, 1 << 30},    /* [-] NVLink data, KiB; h200 [-] */
-    {"field161", -1, 0}, {"field162", -1, 0}, {"field163", -1, 0},     /* nvml.h: not on Blackwell; h200 [-] */
+    {"field161", -1, 0}, {"field162", -1, 0}, {"field163", -1, 0},     /* [nvml.h] not on Blackwell; h200 [-] */
     {"field164", 53125, 26562},                                        /* [link] MB/s of a link */
     {"field165", 1, 1},                                                /* [link] active */
     {"field170", -1, -1},                                              /* [h200] no C2C */
     {"field185", 165930, 77670}, {"field186", 165930, 77880},          /* [gb200] average and instant power, mW */
-    {"field202", 1LL << 40, -1}, {"field204", 1LL << 40, -1},          /* [-] NVLink 5 bytes; h200: nvml.h, NVLink 5 only */
-    {"field213", 0, -1}, {"field214", 0, -1}, {"field215", 0, -1},     /* [-] recoveries; h200: nvml.h, NVLink 5 only */
-    {"field219", 0, -1}, {"field221", 0, -1},                          /* [-] effective and symbol errors; h200 as before */
+    {"field202", 1LL << 40, -1}, {"field204", 1LL << 40, -1},          /* [-] NVLink 5 bytes; h200 [nvml.h] */
+    {"field213", 0, -1}, {"field214", 0, -1}, {"field215", 0, -1},     /* [-] recoveries of NVLink 5; h200 [nvml.h] */
+    {"field219", 0, -1}, {"field221", 0, -1},                          /* [-] effective and symbol errors; h200 [nvml.h] */
     {"field230", 0, 0},                                                /* [gb200] recovery action none */
     {"field269", 0, 0}, {"field270", 0, 0}, {"field271", 0, 0},        /* [gb200] thermal and power brake, ns */
+    {"process_bytes", 1 << 20, 1 << 20},                               /* [-]; h200 [-] */
 };
+
+/* Of eight GPUs, in PCI order [-]: that sockets do not follow PCI is seen on HGX boards, these numbers are not. */
+static const unsigned SOCKETS[] = {2, 4, 3, 1, 6, 8, 7, 5};
+/* Where the links end, even and odd ones [-]. */
+static const char *const SWITCHES[] = {"00000000:05:00.0", "00000000:06:00.0"};
+/* GPUs of one half have a NUMA node in common, those of two have not [-]. */
+static int same_half(int a, int b) { return a / 4 == b / 4; }
 
 static int is_h200(int gpu) { char b[16]; return !strcmp(text(b, sizeof b, gpu, "model", "b200"), "h200"); }
 

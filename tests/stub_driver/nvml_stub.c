@@ -49,7 +49,7 @@ API nvmlInitWithFlags(unsigned flags) { ENTER(); client_comes(); return NVML_SUC
 API nvmlShutdown(void) { ENTER(); client_leaves(); return NVML_SUCCESS; }
 API nvmlSystemGetDriverVersion(char *s, unsigned n) { ENTER(); words(s, n, 0, "driver"); return NVML_SUCCESS; }
 API nvmlSystemGetNVMLVersion(char *s, unsigned n) { ENTER(); words(s, n, 0, "nvml"); return NVML_SUCCESS; }
-API nvmlSystemGetCudaDriverVersion_v2(int *v) { ENTER(); *v = (int)num(0, "cuda_version", 13000); return NVML_SUCCESS; }
+API nvmlSystemGetCudaDriverVersion_v2(int *v) { ENTER(); *v = (int)value(0, "cuda_version"); return NVML_SUCCESS; }
 API nvmlSystemGetProcessName(unsigned pid, char *s, unsigned n) {
     char key[32];
     ENTER();
@@ -99,7 +99,8 @@ API nvmlDeviceGetSerial(nvmlDevice_t d, char *s, unsigned n) {
     char fallback[32];
     ENTER_GPU(d);
     if (num(GPU(d), "inforom_corrupt", 0)) return NVML_ERROR_CORRUPTED_INFOROM;
-    snprintf(fallback, sizeof fallback, "165000000000%d", GPU(d));
+    words(fallback, sizeof fallback - 2, GPU(d), "serial_prefix");
+    snprintf(fallback + strlen(fallback), 3, "%d", GPU(d));
     text(s, n, GPU(d), "serial", fallback);
     return NVML_SUCCESS;
 }
@@ -110,9 +111,8 @@ API nvmlDeviceGetInforomImageVersion(nvmlDevice_t d, char *s, unsigned n) { ENTE
 API nvmlDeviceValidateInforom(nvmlDevice_t d) { ENTER_GPU(d); IN_INFOROM(d); return NVML_SUCCESS; }
 STRING(nvmlDeviceGetVbiosVersion, "vbios")
 API nvmlDeviceGetModuleId(nvmlDevice_t d, unsigned *m) {
-    static const unsigned sockets[] = {2, 4, 3, 1, 6, 8, 7, 5};  /* the socket does not follow PCI order */
     ENTER_GPU(d);
-    *m = (unsigned)keyed(d, GPU(d) < 8 ? sockets[GPU(d)] : GPU(d) + 1, "module");
+    *m = (unsigned)keyed(d, GPU(d) < 8 ? SOCKETS[GPU(d)] : (unsigned)GPU(d) + 1, "module");
     return NVML_SUCCESS;
 }
 API nvmlDeviceGetPlatformInfo(nvmlDevice_t d, nvmlPlatformInfo_v2_t *p) {
@@ -123,9 +123,9 @@ API nvmlDeviceGetPlatformInfo(nvmlDevice_t d, nvmlPlatformInfo_v2_t *p) {
     memset((char *)p + sizeof p->version, 0, sizeof *p - sizeof p->version);
     words(serial, sizeof serial, GPU(d), "chassis_serial");
     memcpy(p->chassisSerialNumber, serial, strnlen(serial, sizeof p->chassisSerialNumber));
-    p->slotNumber = (unsigned char)keyed(d, 14, "platform.slot");
-    p->trayIndex = (unsigned char)keyed(d, 4, "platform.tray");
-    p->hostId = 1;
+    p->slotNumber = (unsigned char)value(GPU(d), "platform.slot");
+    p->trayIndex = (unsigned char)value(GPU(d), "platform.tray");
+    p->hostId = (unsigned char)value(GPU(d), "platform.host");
     p->moduleId = (unsigned char)keyed(d, GPU(d) + 1, "platform.module");
     return NVML_SUCCESS;
 }
@@ -238,7 +238,7 @@ API nvmlDeviceGetNvLinkState(nvmlDevice_t d, unsigned l, nvmlEnableState_t *v) {
     return NVML_SUCCESS;
 }
 API nvmlDeviceGetNvLinkVersion(nvmlDevice_t d, unsigned l, unsigned *v) { ENTER_GPU(d); *v = keyed(d, value(GPU(d), "link.version"), "link%u.version", l); return NVML_SUCCESS; }
-API nvmlDeviceGetNvLinkRemotePciInfo_v2(nvmlDevice_t d, unsigned l, nvmlPciInfo_t *p) { ENTER_GPU(d); memset(p, 0, sizeof *p); text(p->busId, sizeof p->busId, GPU(d), "switch", l % 2 ? "00000000:06:00.0" : "00000000:05:00.0"); return NVML_SUCCESS; }
+API nvmlDeviceGetNvLinkRemotePciInfo_v2(nvmlDevice_t d, unsigned l, nvmlPciInfo_t *p) { ENTER_GPU(d); memset(p, 0, sizeof *p); text(p->busId, sizeof p->busId, GPU(d), "switch", SWITCHES[l % 2]); return NVML_SUCCESS; }
 API nvmlDeviceGetNvLinkRemoteDeviceType(nvmlDevice_t d, unsigned l, nvmlIntNvLinkDeviceType_t *t) { ENTER_GPU(d); *t = (nvmlIntNvLinkDeviceType_t)keyed(d, NVML_NVLINK_DEVICE_TYPE_SWITCH, "link%u.remote_type", l); return NVML_SUCCESS; }
 API nvmlDeviceGetGpuFabricInfoV(nvmlDevice_t d, nvmlGpuFabricInfoV_t *f) {
     ENTER_GPU(d);
@@ -270,11 +270,11 @@ API nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t d, unsigned *n, nvmlPro
     *n = have;
     if (have > room) return NVML_ERROR_INSUFFICIENT_SIZE;          /* pynvml asks with 0 first, then again with room */
     for (unsigned i = 0; i < have; i++)
-        p[i] = (nvmlProcessInfo_t){.pid = list[i], .usedGpuMemory = keyed(d, 1 << 20, "process_bytes"), .gpuInstanceId = ~0u, .computeInstanceId = ~0u};
+        p[i] = (nvmlProcessInfo_t){.pid = list[i], .usedGpuMemory = value(GPU(d), "process_bytes"), .gpuInstanceId = ~0u, .computeInstanceId = ~0u};
     return NVML_SUCCESS;
 }
 API nvmlDeviceGetP2PStatus(nvmlDevice_t a, nvmlDevice_t b, nvmlGpuP2PCapsIndex_t i, nvmlGpuP2PStatus_t *s) { ENTER_GPU(a); *s = (nvmlGpuP2PStatus_t)keyed(a, 0, "p2p%d", GPU(b)); return NVML_SUCCESS; }
-API nvmlDeviceGetTopologyCommonAncestor(nvmlDevice_t a, nvmlDevice_t b, nvmlGpuTopologyLevel_t *l) { ENTER_GPU(a); *l = (nvmlGpuTopologyLevel_t)keyed(a, GPU(a) / 4 == GPU(b) / 4 ? NVML_TOPOLOGY_NODE : NVML_TOPOLOGY_SYSTEM, "topology%d", GPU(b)); return NVML_SUCCESS; }
+API nvmlDeviceGetTopologyCommonAncestor(nvmlDevice_t a, nvmlDevice_t b, nvmlGpuTopologyLevel_t *l) { ENTER_GPU(a); *l = (nvmlGpuTopologyLevel_t)keyed(a, same_half(GPU(a), GPU(b)) ? NVML_TOPOLOGY_NODE : NVML_TOPOLOGY_SYSTEM, "topology%d", GPU(b)); return NVML_SUCCESS; }
 API nvmlSystemGetConfComputeState(nvmlConfComputeSystemState_t *s) { ENTER(); memset(s, 0, sizeof *s); s->ccFeature = (unsigned)num(0, "cc", 0); return NVML_SUCCESS; }
 
 /* ---- events: a set of one GPU, which tells of the XIDs that come after it was registered ---- */
