@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +100,19 @@ def test_a_good_node_is_accepted(seed: int) -> None:
     trial = run(profile_of("de-industrial-ai-cloud"), "mock:hgx-b200", seed)
 
     assert trial.judgement.decision == "accepted", [finding.title for finding in trial.judgement.findings]
+
+
+def test_no_verdict_rests_on_naming_the_sm_since_not_every_load_can(tmp_path: Path) -> None:
+    library = tmp_path / "library.yaml"
+    library.write_text("kind: model\nextends: hgx-b200\nload: {tells_sms: false}\n")
+    good, bad = (
+        run(profile_of("de-industrial-ai-cloud"), f"mock:{library}", 1, asked)
+        for asked in ((), ("sm_silent_corruption",))
+    )
+
+    assert good.judgement.decision == "accepted"
+    assert bad.judgement.decision == "rejected"
+    assert bad.leading is not None and bad.leading.part.subject == "gpu/2"
 
 
 def test_every_fault_is_detected_by_a_check_that_says_so() -> None:

@@ -190,10 +190,11 @@ class ThermalModel(Room, frozen=True, kw_only=True):
 
 
 class LoadModel(Room, frozen=True, kw_only=True):
-    """The soak kernel: its name, and its iterations a second at `clock.load_mhz`."""
+    """The soak kernel: its name, its iterations a second at `clock.load_mhz`, and whether it can tell SMs apart."""
 
     implementation: Text
     iterations_per_s: Positive
+    tells_sms: bool = True
 
 
 class GemmModel(Room, frozen=True, kw_only=True):

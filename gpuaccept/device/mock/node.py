@@ -290,7 +290,7 @@ class MockNode(Machine):
         sm = bad_sm(self, place)
         always = sm is not None and self.flag("sm.always_wrong", place)
         digest = load_digest(self.model, -1 if sm is None or not always else sm)
-        odd = (sm,) if sm is not None and (always or wrong) else ()
+        odd = None if not self.model.load.tells_sms else (sm,) if sm is not None and (always or wrong) else ()
         return LoadResult(iterations, wrong, self.model.load.implementation, digest, odd)
 
     def sensors(
