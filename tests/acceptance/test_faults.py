@@ -115,6 +115,38 @@ def test_no_verdict_rests_on_naming_the_sm_since_not_every_load_can(tmp_path: Pa
     assert bad.leading is not None and bad.leading.part.subject == "gpu/2"
 
 
+@pytest.mark.parametrize(
+    ("device", "fault", "condition"),
+    [
+        ("mock:hgx-b200", "pcie_width_reduced", "pcie_width.path"),
+        ("mock:hgx-b200", "pcie_gen_down_under_load", "pcie_generation.path"),
+        ("mock:gb200-nvl72", "c2c_down", "c2c_links_inactive.path"),
+    ],
+)
+def test_host_copies_over_a_link_that_is_not_as_it_should_be_say_nothing(
+    device: str, fault: str, condition: str
+) -> None:
+    judgement = run(profile_of(MODELS[device]), device, 1, (fault,)).judgement
+
+    host = [one for one in judgement.judged if "_memcpy_ce_cold" in one.metric and one.metric.startswith("memory_")]
+    assert len(host) == 2
+    for one in host:
+        ((verdict,),) = (one.missed,)
+        assert (verdict.subject, verdict.result) == ("gpu/2", "inconclusive")
+        assert verdict.reason == f"does not count: {condition} is not met"
+
+
+@pytest.mark.parametrize("model", ["hgx-a100", "hgx-h100", "hgx-h200", "hgx-b200", "hgx-b300", "gb200-nvl72", "l40s"])
+def test_the_path_of_every_host_copy_is_proven(model: str) -> None:
+    limits = load_profile(model).profile.cohorts[0].limits
+    paths = {one.id.removesuffix(".path"): one for one in limits if one.id.endswith(".path")}
+    assert set(paths) == ({"c2c_links_inactive"} if model.startswith("gb") else {"pcie_generation", "pcie_width"})
+    for name, path in paths.items():
+        of = next(one for one in limits if one.id == name)
+        assert (of.effect, path.effect, of.metric) == ("require", "valid", path.metric)
+        assert (of.equals, of.minimum) == (path.equals, path.minimum)
+
+
 def test_every_fault_is_detected_by_a_check_that_says_so() -> None:
     claimed = {name for one in load_checks().values() for name in one.check.detects}
 

@@ -181,6 +181,34 @@ def test_copies_over_pcie_show_no_bytes_on_the_links_and_do_not_touch_other_pair
 def test_a_link_that_is_down_leaves_the_path_proven() -> None:
     seen = Seen("nvlink", "nvlink_link_down", states=False)
     assert set(seen.of("link_bytes_share").values()) == {(100.0,)}
+    assert set(seen.of("together_bytes_share").values()) == {(100.0,)}
+
+
+def test_copies_of_many_that_leave_their_links_are_no_proof_whatever_pairs_did() -> None:
+    """As where a driver takes another way once an engine is short: pairs alone stay on their links."""
+    node = open_node(DeviceSpec(device="mock:hgx-b200"), None, lambda gpu, call: None)
+    copies, read, hidden = node.peer_copies, node.link_traffic, dict.fromkeys(range(8), 0)
+
+    def peer_copies(pairs: Any, *rest: Any) -> Any:
+        spans = copies(pairs, *rest)
+        for pair, span in zip(pairs, spans, strict=True):
+            if len(pairs) > 4 and 3 in pair:
+                for gpu in pair:
+                    hidden[gpu] += span.bytes_written  # type: ignore[union-attr]
+        return spans
+
+    def link_traffic(gpu: int) -> Any:
+        links = read(gpu)
+        return (links[0]._replace(received_bytes=int(links[0].received_bytes) - hidden[gpu]), *links[1:])
+
+    node.peer_copies, node.link_traffic = peer_copies, link_traffic  # type: ignore[assignment]
+    check = CHECKS["nvlink"].check
+    visit = Visit(check=check, parameters=parameters_of(check, {"states": False}), state="hot", clock=node.now)
+    check.measure(node, visit)
+    shares = {c.metric: dict(zip(c.subjects, c.samples, strict=True)) for c in visit.columns()}
+    assert set(shares["nvlink.link_bytes_share_hot"].values()) == {(100.0,)}
+    assert shares["nvlink.together_bytes_share_hot"]["gpu/3"] == (0.0,)
+    assert all(share < (98.0,) for share in shares["nvlink.together_bytes_share_hot"].values())
 
 
 def test_a_weak_port_shows_in_all_to_all_alone() -> None:
@@ -209,3 +237,4 @@ def test_links_whose_counters_can_not_be_read_prove_nothing() -> None:
     check.measure(node, visit)
     assert "nvlink.link_bytes_share_hot" not in {column.metric for column in visit.columns()}
     assert len([f for f in visit.failures if f.metric == "nvlink.link_bytes_share_hot"]) == 56
+    assert len([f for f in visit.failures if f.metric == "nvlink.together_bytes_share_hot"]) == 8
