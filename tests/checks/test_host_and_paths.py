@@ -169,6 +169,38 @@ def test_what_is_plugged_in_is_counted_and_named() -> None:
     assert set(seen.of("nvme")["node"][0].split(", ")) < set(healthy.of("nvme")["node"][0].split(", "))
 
 
+TOGETHER = ("host_to_all_memcpy_ce", "all_to_host_memcpy_ce")
+
+
+def test_an_up_link_that_two_gpus_share_shows_only_while_all_copy() -> None:
+    fault = "pcie_uplink_shared:gpu=2,peer=3,loss_percent=40"
+    for name in ("host_to_device_memcpy_ce", "device_to_host_memcpy_ce"):
+        assert min(min(v) for v in Seen("memory_bandwidth", fault, paths="host").of(name).values()) > 54
+    healthy, seen = Seen("host_bandwidth"), Seen("host_bandwidth", fault)
+    for name in TOGETHER:
+        assert min(min(v) for v in healthy.of(name).values()) > 54
+        slow = {gpu: v for gpu, v in seen.of(name).items() if min(v) < 50}
+        assert set(slow) == {"gpu/2", "gpu/3"}
+        assert all(sample == pytest.approx(0.6 * 55.4, rel=0.03) for v in slow.values() for sample in v)
+    assert set(seen.of("wrong_words").values()) == {("0",)}
+
+
+def test_the_memory_of_a_socket_limits_its_gpus_together(tmp_path: Any) -> None:
+    file = tmp_path / "slow-memory.yaml"
+    file.write_text("kind: model\nextends: hgx-b200\nhost: {memory_per_numa_node: 160}\n")
+    alone = Seen("memory_bandwidth", device=str(file), paths="host").of("host_to_device_memcpy_ce")
+    assert min(min(v) for v in alone.values()) > 54
+    seen = Seen("host_bandwidth", device=str(file))
+    for name in TOGETHER:
+        assert all(v[0] == pytest.approx(40, rel=0.02) for v in seen.of(name).values())
+
+
+def test_a_gpu_that_can_not_copy_leaves_the_others_their_figures() -> None:
+    seen = Seen("host_bandwidth", "memory_alloc_fails:gpu=5")
+    assert {(f.metric, f.subject) for f in seen.failures} == {(f"host_bandwidth.{name}", "gpu/5") for name in TOGETHER}
+    assert len(seen.of("host_to_all_memcpy_ce")) == len(seen.of("wrong_words")) == 7
+
+
 def test_copies_over_pcie_show_no_bytes_on_the_links_and_do_not_touch_other_pairs() -> None:
     seen = Seen("nvlink", "p2p_over_pcie_silently:gpu=1,peer=6", states=False)
     assert odd(seen.of("link_bytes_share"), (100.0,)) == {"gpu/1>gpu/6", "gpu/6>gpu/1"}

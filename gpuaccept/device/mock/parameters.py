@@ -90,6 +90,10 @@ PARAMETERS: dict[str, Parameter] = {
     # PCIe
     "pcie.generation": _gpu("number", "PCIe generation under load; the rates of host copies follow it"),
     "pcie.width": _gpu("number", "PCIe lanes that are trained; the rates of host copies follow it"),
+    "pcie.uplink": _gpu(
+        "number", "number of the up-link to the host that GPUs of this number share; 0: none is shared"
+    ),
+    "pcie.uplink_rate": _gpu("number", "what that up-link carries in each direction, GB/s"),
     "pcie.replays": _gpu("number", "PCIe replays before the run"),
     "pcie.replays_per_hour": _gpu("number", "rate of PCIe replays"),
     "pcie.aer_correctable_per_hour": _gpu("number", "rate of corrected PCIe errors"),

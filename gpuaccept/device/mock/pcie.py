@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from gpuaccept.check import Pcie, gpu_subject
 from gpuaccept.device.mock import noise
 from gpuaccept.device.mock.world import Holds, World
@@ -54,3 +56,28 @@ def share(world: World, place: int, t: float, holds: Holds) -> float:
     generation = int(world.value("pcie.generation", subject, float(model.generation), t, holds))
     width = world.value("pcie.width", subject, float(model.width), t, holds)
     return GB_PER_S_A_LANE.get(generation, 0.0) / GB_PER_S_A_LANE[model.generation] * width / model.width
+
+
+class Uplinks:
+    """Up-links to the host that several GPUs share, while some copy: each gets the same part of what it asks for."""
+
+    def __init__(self, world: World, t: float, holds: Holds) -> None:
+        self._world, self._t, self._holds = world, t, holds
+        self._there = "pcie.uplink" in world.names
+        self._demand: dict[int, float] = {}
+
+    def add(self, place: int, rate: float) -> None:
+        """A GPU asks for a rate, GB/s."""
+        if self._there and (uplink := self._of(place)):
+            self._demand[uplink] = self._demand.get(uplink, 0.0) + rate
+
+    def share(self, place: int) -> float:
+        """What a GPU gets, as a share of what it asked for."""
+        uplink = self._of(place) if self._there else 0
+        if not uplink:
+            return 1.0
+        rate = self._world.value("pcie.uplink_rate", gpu_subject(place), inf, self._t, self._holds)
+        return max(1e-6, min(1.0, rate / self._demand[uplink]))
+
+    def _of(self, place: int) -> int:
+        return int(self._world.value("pcie.uplink", gpu_subject(place), 0.0, self._t, self._holds))
