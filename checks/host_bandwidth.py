@@ -33,22 +33,29 @@ def measure(node: Node, visit: Visit) -> None:
     """One direction after the other, all GPUs at the same time."""
     settings = visit.parameters
     assert isinstance(settings, Settings)
-    wrong, seed = dict[int, int](), visit.seed
+    seed, size = visit.seed, settings.buffer_mib * MIB
+    wrong: dict[int, list[Reading]] = {gpu: [] for gpu in node.gpus}
     for name, direction, _ in DIRECTIONS:
         rates: dict[int, list[Reading]] = {gpu: [] for gpu in node.gpus}
-        with visit.part("node", name):
+        with visit.part("node"):
             for _ in range(settings.repeats):
-                size = settings.buffer_mib * MIB
                 spans = node.host_copies(node.gpus, direction, "ce", False, size, settings.passes, seed)
                 seed += 1
                 for gpu, span in zip(node.gpus, spans, strict=True):
                     if isinstance(span, Unavailable):
                         rates[gpu].append(span)
+                        wrong[gpu].append(span)
                         continue
-                    wrong[gpu] = wrong.get(gpu, 0) + span.wrong_words
+                    wrong[gpu].append(span.wrong_words)
                     rates[gpu].append(float(f"{span.bytes_written / span.elapsed_ns:.4g}"))
             visit.measured_all(name, {gpu_subject(gpu): samples for gpu, samples in rates.items()})
-    visit.measured_all("wrong_words", {gpu_subject(gpu): [wrong[gpu]] for gpu in sorted(wrong)})
+    visit.measured_all("wrong_words", {gpu_subject(gpu): [_sum(words)] for gpu, words in wrong.items() if words})
+
+
+def _sum(words: list[Reading]) -> Reading:
+    """Of all spans; where one was not made, why."""
+    failed = next((one for one in words if isinstance(one, Unavailable)), None)
+    return sum(int(one) for one in words if not isinstance(one, Unavailable)) if failed is None else failed
 
 
 def _seconds(parameters: Parameters, gpus: int) -> float:
