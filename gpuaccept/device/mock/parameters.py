@@ -29,7 +29,9 @@ PARAMETERS: dict[str, Parameter] = {
     "tool.crash": Parameter("node", "flag", "the first process that measures dies"),
     # identity
     "gpu.present": _gpu("flag", "whether the GPU is on the bus when the node boots", True),
-    "gpu.lost": _gpu("flag", "fallen off the bus: NVML says lost, CUDA launches fail"),
+    "gpu.lost": _gpu(
+        "flag", "fallen off the bus: NVML says lost, CUDA launches fail; for good, whatever `when` says later"
+    ),
     "gpu.name": _gpu("text", "product name", True),
     "gpu.uuid": _gpu("text", "UUID", True),
     "gpu.serial": _gpu("text", "serial number", True),
