@@ -147,6 +147,28 @@ def test_the_path_of_every_host_copy_is_proven(model: str) -> None:
         assert (of.equals, of.minimum) == (path.equals, path.minimum)
 
 
+@pytest.mark.parametrize(
+    ("deviations", "why"),
+    [
+        (("pcie.replays, value: 50", "driver.reload, value: true, from: 10m"), "was reset"),
+        (("pcie.replays, value: 1000000", "pcie.replay_bits, value: 16", "pcie.replay_stops, value: true"), "is full"),
+    ],
+)
+def test_a_counter_that_began_anew_or_can_count_no_more_is_no_pass(
+    deviations: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "counter.yaml"
+    lines = [f"  - {{target: gpu/4, parameter: {deviation}}}\n" for deviation in deviations]
+    file.write_text("hardware: hgx-b200\nset:\n" + "".join(lines))
+    judgement = run(profile_of("de-industrial-ai-cloud"), f"mock:{file}", 1).judgement
+
+    assert judgement.decision == "not decided"
+    (replays,) = [one for one in judgement.judged if one.limit == "pcie_replays"]
+    ((verdict),) = replays.missed
+    assert (verdict.subject, verdict.result) == ("gpu/4", "error")
+    assert why in verdict.reason
+
+
 def test_every_fault_is_detected_by_a_check_that_says_so() -> None:
     claimed = {name for one in load_checks().values() for name in one.check.detects}
 

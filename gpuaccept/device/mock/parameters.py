@@ -26,6 +26,7 @@ PARAMETERS: dict[str, Parameter] = {
     "fabric_manager.version": Parameter(
         "node", "text", "fabric manager version; `unknown` where it can't be asked", True
     ),
+    "driver.reload": _gpu("flag", "the driver lets go of the GPU at `from`: counters that are volatile begin anew"),
     "tool.crash": Parameter("node", "flag", "the first process that measures dies"),
     # identity
     "gpu.present": _gpu("flag", "whether the GPU is on the bus when the node boots", True),
@@ -97,6 +98,8 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "pcie.uplink_rate": _gpu("number", "what that up-link carries in each direction, GB/s"),
     "pcie.replays": _gpu("number", "PCIe replays before the run"),
+    "pcie.replay_bits": _gpu("number", "width of the counter of PCIe replays: it begins anew when it is full"),
+    "pcie.replay_stops": _gpu("flag", "that counter stands still when it is full"),
     "pcie.replays_per_hour": _gpu("number", "rate of PCIe replays"),
     "pcie.aer_correctable_per_hour": _gpu("number", "rate of corrected PCIe errors"),
     "pcie.aer_nonfatal_new": _gpu("number", "uncorrected PCIe errors that were not fatal, so far in the run"),

@@ -19,18 +19,25 @@ def state(world: World, seed: int, place: int, t: float, holds: Holds, busy: boo
     def number(parameter: str, base: float) -> int:
         return int(world.value(f"pcie.{parameter}", subject, float(base), t, holds))
 
-    def counted(parameter: str, per_hour: float = 0.0) -> int:
+    def counted(parameter: str, per_hour: float = 0.0, since: float = 0.0) -> int:
         # a healthy link's first event comes at any part of its period; a fault counts from its beginning
         phase = noise.uniform(noise.key(seed, f"pcie {parameter}", place), 0) if per_hour else 0.0
-        return int(world.integral(f"pcie.{parameter}", subject, per_hour, t, holds) / 3600.0 + phase * 0.999)
+        events = world.integral(f"pcie.{parameter}", subject, per_hour, t, holds)
+        if since:
+            events -= world.integral(f"pcie.{parameter}", subject, per_hour, since, holds)
+        return int(events / 3600.0 + phase * 0.999)
 
+    since = world.anew(subject, t)
+    replays = (0 if since else number("replays", 0)) + counted("replays_per_hour", model.replays_per_hour, since)
+    if "pcie.replay_bits" in world.names and (full := 1 << min(64, number("replay_bits", 64))) <= replays:
+        replays = full - 1 if world.value("pcie.replay_stops", subject, False, t, holds) else replays % full
     generation = number("generation", model.generation)
     return Pcie(
         generation=generation if busy else min(generation, model.generation_idle),
         generation_max=model.generation_max,
         width=number("width", model.width),
         width_max=model.width,
-        replays=number("replays", 0) + counted("replays_per_hour", model.replays_per_hour),
+        replays=replays,
         aer_correctable=counted("aer_correctable_per_hour"),
         aer_nonfatal=number("aer_nonfatal_new", 0),
         aer_fatal=number("aer_fatal_new", 0),

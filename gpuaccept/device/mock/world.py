@@ -157,6 +157,11 @@ class World:
             for i in range(len(edges) - 1)
         )
 
+    def anew(self, subject: str, t: float) -> float:
+        """When the volatile counters of a GPU last began, as of `t`: with the run, or where its driver came anew."""
+        changes = self.touched.get(("driver.reload", subject), ())
+        return max((change.start for change in changes if change.operand and change.start <= t), default=0.0)
+
     def accrue(self, t: float, seconds: float, holds: Holds) -> None:
         """Collect the rates that depend on conditions over `seconds` from `t` on."""
         for parameter, subject in self._accrued:
