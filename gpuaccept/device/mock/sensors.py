@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from gpuaccept.check import Sensors, Unavailable, gpu_subject
 from gpuaccept.device.mock import noise
-from gpuaccept.device.mock.physics import HW_SLOWDOWN, POWER_BRAKE, WANDER_S, Body, Segment
+from gpuaccept.device.mock.model import HardwareModel
+from gpuaccept.device.mock.physics import CLIMBED, HW_SLOWDOWN, POWER_BRAKE, WANDER_S, Body, Segment
 from gpuaccept.device.mock.world import Holds, World
 
 Array = NDArray[np.float64]
@@ -59,6 +60,10 @@ class SensorBank:
     def __init__(self, bodies: Sequence[Body], world: World) -> None:
         self.bodies, self.world = bodies, world
         self.keys = np.array([[body.key(f"sensor {one}") for body in bodies] for one in _WOBBLING], np.uint64)
+        model = world.model.power
+        # of the tenths of a second that a reading is the mean of, a part is not looked at
+        hidden = (1.0 / model.sampled_share - 1.0) * 0.1 / model.averaged_s
+        self.power_scatter = float(np.hypot(world.model.noise.power_w.repeat, model.ripple_w * np.sqrt(hidden)))
         self.brake_keys = np.array([body.key("sensor brake") for body in bodies], np.uint64)
         self.deviating = {name.removeprefix("sensor.") for name in world.names if name.startswith("sensor.")}
         self._ahead: _Ahead | None = None
@@ -154,23 +159,27 @@ class SensorBank:
         if braked.any():
             braked = braked & (noise.uniforms(self.brake_keys[places, None], ticks) < field("brake"))
         spread = model.noise
-        power = field("power") + wobble["power_w"] * np.where(loaded, spread.power_w.repeat, spread.idle_power_w.repeat)
+        left, lost, unseen = _climb(bodies, at, dt, loaded, model)
+        idle = np.array([[body.idle_power] for body in bodies])
+        power = field("power") - (field("power") - idle) * unseen
+        power = power + wobble["power_w"] * np.where(loaded, self.power_scatter, spread.idle_power_w.repeat)
         ceiling = model.power.limit_w * model.power.peak_share
         clock = field("clock") * np.where(loaded, 1.0 + slope * (temperature - bodies[0].reference_c), 1.0)
         visit = np.array([[body.visit_clock] for body in bodies])
         clock = clock + np.where(loaded, visit + spread.sm_clock_mhz.repeat * wobble["sm_clock_mhz"], 0.0)
         free = field("reasons") == 0.0  # no reason to be below a clock: it stands still at its top
         clock = np.where(loaded & free, field("clock"), np.minimum(clock, model.clock.sm_max_mhz))
+        clock = clock - (clock - model.clock.sm_idle_mhz) * left
         clock = np.where(braked, clock / 2.0, clock)
         heat = spread.temperature_k.repeat * wobble["temperature_k"]
         shown = np.round(temperature + heat)
         rate = field("rate")
         # a reading lags behind by up to 6 sigma of a second's work, so it is never above what the load has done
         lag = spread.iterations.repeat / 100.0 * rate * (np.clip(wobble["iterations"], -3.0, 3.0) - 3.0)
-        iterations = np.where(loaded, field("iterations") + rate * np.maximum(0.0, dt + slope * area) + lag, 0.0)
+        iterations = np.where(loaded, field("iterations") + rate * np.maximum(0.0, dt - lost + slope * area) + lag, 0.0)
         iterations[:, 0] = np.maximum(iterations[:, 0], [body.shown for body in bodies])
         iterations = np.maximum.accumulate(iterations, axis=1)
-        reasons = field("reasons").astype(np.int64)
+        reasons = np.where(left < 0.5, field("reasons"), 0.0).astype(np.int64)  # a clock that climbs has none
         if braked.any():
             reasons = np.where(braked, reasons | POWER_BRAKE | HW_SLOWDOWN, reasons)
         columns = {
@@ -184,10 +193,26 @@ class SensorBank:
             "sw_thermal_ns": _counter(field("thermal_ns"), field("thermal"), dt),
             "hw_thermal_ns": _counter(field("hardware_ns"), field("hardware"), dt),
             "hw_power_brake_ns": _counter(field("brake_ns"), field("brake"), dt),
-            "energy_mj": _whole((field("energy") + field("power") * dt) * 1000.0),
+            "energy_mj": _whole((field("energy") + field("power") * dt - (field("power") - idle) * lost) * 1000.0),
             "iterations": _whole(iterations),
         }
         return columns, iterations
+
+
+def _climb(
+    bodies: list[Body], at: Array, dt: Array, loaded: NDArray[np.bool_], model: HardwareModel
+) -> tuple[Array, Array, Array]:
+    """Of a clock that climbs from idle, at each sample: the share of its way that is left; the time that this has cost
+    since the segment began, s; the share of the load that a mean over the last `averaged_s` does not show yet."""
+    ramp, mean_s = model.clock.ramp_s, model.power.averaged_s
+    since = np.maximum(0.0, at - np.array([[body.load_began] for body in bodies]))
+    start = np.exp(np.maximum(0.0, since - dt) / -ramp)
+    if not loaded.any() or since.min() > CLIMBED * ramp + mean_s:
+        none = np.zeros((1, 1))
+        return none, np.where(loaded, ramp * start, 0.0), none
+    left, before = np.exp(since / -ramp), np.exp(np.maximum(0.0, since - mean_s) / -ramp)
+    unseen = (np.maximum(0.0, mean_s - since) + ramp * (before - left)) / mean_s
+    return np.where(loaded, left, 0.0), np.where(loaded, ramp * (start - left), 0.0), np.where(loaded, unseen, 0.0)
 
 
 def _rows(column: Any, count: int) -> list[tuple[Any, ...]]:
