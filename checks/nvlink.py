@@ -262,7 +262,7 @@ def _together(node: Node, copied: _Copied, settings: Settings, known: dict[int, 
     """
     everyone = [(a, b) for a in node.gpus for b in node.gpus if a != b]
     usable = tuple([pair for pair in everyone if pair not in copied.failed and pair not in copied.detours])
-    before, moved = _carried(node, usable, known), dict.fromkeys(node.gpus, 0)
+    before, moved = _carried(node, usable, known), dict[Pair, int]()
     for name, end, _ in TOGETHER:
         groups = [usable]
         if not name.startswith("all_to_all"):
@@ -277,8 +277,7 @@ def _together(node: Node, copied: _Copied, settings: Settings, known: dict[int, 
                     continue
                 found[pair[end]].append(span.bytes_written / span.elapsed_ns)
                 copied.wrong[pair] = copied.wrong.get(pair, 0) + span.wrong_words
-                for gpu in pair:
-                    moved[gpu] += span.bytes_written
+                moved[pair] = moved.get(pair, 0) + span.bytes_written
             for gpu, each in found.items():
                 scale = (len(node.gpus) - 1) / len(each) if len(groups) == 1 else 1.0
                 rates.setdefault(gpu, []).append(_rounded(sum(each) * scale))
@@ -289,8 +288,9 @@ def _together(node: Node, copied: _Copied, settings: Settings, known: dict[int, 
             copied.visit.measured(name, gpu_subject(gpu), *(none if lost else rates.get(gpu, none)))
     after = _carried(node, usable, {})
     for gpu in before:
+        copied_bytes = sum(size for pair, size in moved.items() if gpu in pair)
         nothing = Unavailable("peer_copies", 0, "nothing was copied")
-        share = _share([(before[gpu], after[gpu])], moved[gpu]) if moved[gpu] else nothing
+        share = _share([(before[gpu], after[gpu])], copied_bytes) if copied_bytes else nothing
         if share is not None:
             copied.visit.measured("together_bytes_share", gpu_subject(gpu), share)
 
