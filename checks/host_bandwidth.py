@@ -75,5 +75,5 @@ CHECK = Check(
     measure=measure,
     parameters=Settings,
     seconds=_seconds,
-    detects=("pcie_uplink_shared",),
+    detects=("pcie_uplink_shared", "pcie_width_reduced", "pcie_gen_down_under_load", "numa_wrong"),
 )
