@@ -141,7 +141,7 @@ def _host(node: Node, visit: Visit, settings: Settings, gpu: int) -> None:
                 samples.append(span)
                 break
             wrong += span.wrong_words
-            samples.append(round(span.bytes_written / span.elapsed_ns, 4))
+            samples.append(float(f"{span.bytes_written / span.elapsed_ns:.4g}"))
         visit.measured(name, gpu_subject(gpu), *samples)
     visit.measured("host_wrong_words", gpu_subject(gpu), wrong)
 
@@ -207,9 +207,6 @@ CHECK = Check(
         "straggler",
         "memory_alloc_fails",
         "driver_hang",
-        "pcie_width_reduced",
-        "pcie_gen_down_under_load",
-        "c2c_down",
         "paste_pumpout",
     ),
     groups=lambda parameters: frozenset([parameters.paths]) if isinstance(parameters, Settings) else frozenset(),

@@ -208,7 +208,7 @@ def _copies(node: Node, visit: Visit, settings: Settings) -> None:
         measured = [(pair_subject(*pair), list(map(_rate, of_pair[pair]))) for pair in sorted(of_pair)]
         visit.measured_all(name, {subject: rates for subject, rates in measured if rates})
     visit.measured_all("link_bytes_share", {pair_subject(*pair): [shares[pair]] for pair in sorted(shares)})
-    _together(node, copied, settings)
+    _together(node, copied, settings, after)
     visit.measured_all("wrong_words", {pair_subject(*pair): [copied.wrong[pair]] for pair in sorted(copied.wrong)})
 
 
@@ -224,7 +224,7 @@ def _rounded(rate: float) -> float:
 
 def _carried(node: Node, pairs: tuple[Pair, ...], known: dict[int, Carried]) -> dict[int, Carried]:
     """What each GPU's links have carried. Between two rounds nothing is copied: what is known is not read again."""
-    gpus = [gpu for pair in pairs for gpu in pair]
+    gpus = sorted({gpu for pair in pairs for gpu in pair})
     return {gpu: known[gpu] if isinstance(known.get(gpu), int) else _read_links(node, gpu) for gpu in gpus}
 
 
@@ -254,13 +254,15 @@ def _share(ends: list[tuple[Carried, Carried]], moved: int) -> Reading | None:
     return round(100 * min(carried) / moved, 1)
 
 
-def _together(node: Node, copied: _Copied, settings: Settings) -> None:
+def _together(node: Node, copied: _Copied, settings: Settings, known: dict[int, Carried]) -> None:
     """Pairs without access, or on another way than their links, are left out here: they are told of by themselves.
 
     Where all copy to all, what a GPU shows is scaled up to all its pairs: a pair less does not speed up the others.
+    What the links of a GPU carried of all these copies is the proof of their path: `known` is what they had before.
     """
     everyone = [(a, b) for a in node.gpus for b in node.gpus if a != b]
     usable = tuple([pair for pair in everyone if pair not in copied.failed and pair not in copied.detours])
+    before, moved = _carried(node, usable, known), dict[Pair, int]()
     for name, end, _ in TOGETHER:
         groups = [usable]
         if not name.startswith("all_to_all"):
@@ -275,6 +277,7 @@ def _together(node: Node, copied: _Copied, settings: Settings) -> None:
                     continue
                 found[pair[end]].append(span.bytes_written / span.elapsed_ns)
                 copied.wrong[pair] = copied.wrong.get(pair, 0) + span.wrong_words
+                moved[pair] = moved.get(pair, 0) + span.bytes_written
             for gpu, each in found.items():
                 scale = (len(node.gpus) - 1) / len(each) if len(groups) == 1 else 1.0
                 rates.setdefault(gpu, []).append(_rounded(sum(each) * scale))
@@ -283,6 +286,13 @@ def _together(node: Node, copied: _Copied, settings: Settings) -> None:
             lost = [why for pair, why in sorted(copied.failed.items()) if pair[end] == gpu and pair in usable]
             none = [*lost, *mine, Unavailable("peer_copies", 0, "no pair of this GPU copies over its links")][:1]
             copied.visit.measured(name, gpu_subject(gpu), *(none if lost else rates.get(gpu, none)))
+    after = _carried(node, usable, {})
+    for gpu in before:
+        copied_bytes = sum(size for pair, size in moved.items() if gpu in pair)
+        nothing = Unavailable("peer_copies", 0, "nothing was copied")
+        share = _share([(before[gpu], after[gpu])], copied_bytes) if copied_bytes else nothing
+        if share is not None:
+            copied.visit.measured("together_bytes_share", gpu_subject(gpu), share)
 
 
 def rounds(gpus: tuple[int, ...]) -> list[tuple[tuple[int, int], ...]]:
@@ -341,6 +351,7 @@ CHECK = Check(
         *(_of_copies(copy.name, "GB/s", copy.description) for copy in COPIES),
         *(_of_copies(name, "GB/s", description, subject="gpu") for name, _, description in TOGETHER),
         _of_copies("link_bytes_share", "%", "Part of the copied bytes that NVLinks carried", "read"),
+        _of_copies("together_bytes_share", "%", "The same, while several GPUs meet in one", "read", "gpu"),
         _of_copies("wrong_words", "words", "Words that came out wrong between two GPUs", "counted"),
     ),
     measure=measure,

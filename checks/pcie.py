@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from gpuaccept.check import Check, Metric, Node, Parameters, Unavailable, Visit, gpu_subject
+from gpuaccept.check import Check, Metric, Node, Parameters, Reading, Unavailable, Visit, gpu_subject
 
 
 class Settings(Parameters, frozen=True, kw_only=True):
@@ -19,6 +19,8 @@ class Settings(Parameters, frozen=True, kw_only=True):
 
 
 C2C = ("c2c_links_inactive", "c2c_errors_new")
+FULL = (0xFFFF, 0xFFFFFFFF)
+"""Where counters of 16 and 32 bits end. One that stands there would show no more errors, however many there are."""
 COUNTERS = ("replays", "aer_correctable", "aer_nonfatal", "aer_fatal")
 
 
@@ -34,7 +36,7 @@ def measure(node: Node, visit: Visit) -> None:
             visit.measured("generation_under_load", subject, *(link.generation for link in seen))
             visit.measured("width_under_load", subject, *(link.width for link in seen))
             for name in COUNTERS:
-                visit.measured(f"{name}_new", subject, getattr(seen[-1], name))
+                visit.measured(f"{name}_new", subject, _counting(getattr(seen[-1], name)))
             links, active = seen[-1].c2c_links, seen[-1].c2c_links_active
             if isinstance(links, Unavailable):
                 without = links
@@ -46,6 +48,11 @@ def measure(node: Node, visit: Visit) -> None:
     if without is not None:
         for name in C2C:
             visit.measured(name, "node", without)  # this model has none: said once
+
+
+def _counting(count: Reading) -> Reading:
+    """A counter that still can count."""
+    return Unavailable("PCIe counter", 0, f"the counter is full at {count}") if count in FULL else count
 
 
 def _seconds(parameters: Parameters, gpus: int) -> float:

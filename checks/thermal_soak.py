@@ -15,6 +15,7 @@ from gpuaccept.check import (
     BOUND_WINDOW_S,
     Check,
     DeviceError,
+    LoadResult,
     Metric,
     Node,
     Parameters,
@@ -52,6 +53,8 @@ class Settings(Parameters, frozen=True, kw_only=True):
     margin_needed_k: Annotated[float, Meta(ge=0.0, le=100.0)] = 10.0
 
 
+NO_DIGEST = Unavailable("load result", 0, "this load computes no digest")
+SMS_ALIKE = Unavailable("load result", 0, "this load can't tell which SM computed what")
 HEAT_S = 120.0
 """Length of the end of a soak that thermal resistance is told from."""
 
@@ -174,13 +177,20 @@ def measure(node: Node, visit: Visit) -> None:
             visit.measured("inlet_temperature", gpu_subject(gpu), _middle(inlet, inlet_end))
             visit.measured("thermal_resistance", gpu_subject(gpu), heat.resistance(gpu, inlet_end))
             visit.measured("mismatches", gpu_subject(gpu), result.mismatches)
-            unknown = Unavailable("load result", 0, "this load computes no digest")
-            odd, digest = (len(result.odd_sms), result.digest) if result.digest else (unknown, unknown)
+            odd, numbers = _odd_sms(result)
             visit.measured("odd_sms", gpu_subject(gpu), odd)
-            visit.measured("odd_sm_numbers", gpu_subject(gpu), ", ".join(map(str, result.odd_sms[:16])) or "none")
-            visit.measured("digest", gpu_subject(gpu), digest)
+            visit.measured("odd_sm_numbers", gpu_subject(gpu), numbers)
+            visit.measured("digest", gpu_subject(gpu), result.digest or NO_DIGEST)
             visit.measured("iterations_per_joule", gpu_subject(gpu), work.per_joule(gpu))
             visit.measured("load_implementation", gpu_subject(gpu), result.implementation)
+
+
+def _odd_sms(result: LoadResult) -> tuple[Reading, Reading]:
+    """How many SMs computed something else, and which: none is a finding, that nobody can tell is none."""
+    if result.odd_sms is None or not result.digest:
+        why = SMS_ALIKE if result.odd_sms is None else NO_DIGEST
+        return why, why
+    return len(result.odd_sms), ", ".join(map(str, result.odd_sms[:16])) or "none"
 
 
 class _Work:

@@ -154,14 +154,15 @@ class LoadResult(NamedTuple):
     """What a soak load did: iterations of the kernel, how many results differ bit for bit, and which kernel ran.
 
     `digest` is of the result that every iteration should give (hex), the same on every GPU of a model; `odd_sms` are
-    the SMs that gave another one.
+    the SMs that gave another one, None where this load can't tell SMs apart. What an odd SM gave is a mismatch too, or
+    shows in the digest: nothing may rest on `odd_sms` alone.
     """
 
     iterations: int
     mismatches: int
     implementation: str
     digest: str = ""
-    odd_sms: tuple[int, ...] = ()
+    odd_sms: tuple[int, ...] | None = ()
 
 
 NO_C2C = Unavailable("nvmlDeviceGetFieldValues 170", 3, "not supported by this GPU")

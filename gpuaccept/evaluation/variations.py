@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 from gpuaccept.device.open import DeviceSpec, check_spec, model
 from gpuaccept.errors import GpuacceptError
-from gpuaccept.reading.yaml import MappingNode, ScalarNode, parse
+from gpuaccept.reading.yaml import ListNode, MappingNode, Node, ScalarNode, parse
 
 JUDGED = "[J]"
 """How a model file marks, on its line, a number that is judgement: neither published nor measured."""
+IDENTITY = "gpu"
+"""The part of a model that says which GPU is which: bus ids, module ids, versions."""
 COPIES = ("hbm", "host", "nvlink_ce", "nvlink_sm", "iterations")
 """Noise with repeats and visits that is drawn by copies and matrix products."""
 SHARED = 0.8
@@ -34,25 +36,58 @@ class Refused(NamedTuple):
 
 
 def judged(path: Path) -> dict[str, float | int]:
-    """Every number of a model file whose line is marked as judgement, by its dotted path; lists are left out."""
+    """Every number of a model file whose line is marked as judgement, by its dotted path, an item of a list by its
+    place in it. What tells one GPU from another (`IDENTITY`) is no quantity, and left out."""
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     out: dict[str, float | int] = {}
 
-    def walk(node: MappingNode, at: str) -> None:
-        for name, (_, value) in node.items.items():
-            where = f"{at}.{name}" if at else name
-            if isinstance(value, MappingNode):
-                walk(value, where)
-            elif isinstance(value, ScalarNode) and JUDGED in lines[value.place.line - 1]:
-                number = value.value
-                if isinstance(number, int | float) and not isinstance(number, bool) and number:
-                    out[where] = number
+    def walk(node: Node, at: str) -> None:
+        if isinstance(node, ScalarNode):
+            number = node.value
+            judgement = JUDGED in lines[node.place.line - 1]
+            if judgement and isinstance(number, int | float) and not isinstance(number, bool) and number:
+                out[at] = number
+            return
+        for name, value in _children(node):
+            if name != IDENTITY or at:
+                walk(value, f"{at}.{name}" if at else name)
 
-    tree = parse(text, str(path))
-    if isinstance(tree, MappingNode):
-        walk(tree, "")
+    walk(parse(text, str(path)), "")
     return out
+
+
+def _children(node: MappingNode | ListNode) -> list[tuple[str, Node]]:
+    if isinstance(node, ListNode):
+        return [(str(place), item) for place, item in enumerate(node.items)]
+    return [(name, value) for name, (_, value) in node.items.items()]
+
+
+def _changed(tree: Node, parameter: str, number: float) -> dict[str, Any]:
+    """What a model that extends this one must say for one number to be another: a list is written whole."""
+    node, above = tree, ""
+    *path, last = parameter.split(".")
+    for name in path:
+        if isinstance(node, ListNode):
+            break
+        assert isinstance(node, MappingNode)
+        node, above = node.items[name][1], f"{above}.{name}" if above else name
+    if not isinstance(node, ListNode):
+        return {parameter: number}
+    whole = _plain(node)
+    place = whole
+    for name in parameter.removeprefix(f"{above}.").split(".")[:-1]:
+        place = place[int(name)] if isinstance(place, list) else place[name]
+    place[int(last) if isinstance(place, list) else last] = number
+    return {above: whole}
+
+
+def _plain(node: Node) -> Any:
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, ListNode):
+        return [_plain(item) for item in node.items]
+    return {name: _plain(value) for name, value in _children(node)}
 
 
 def write_variations(name: str, path: Path, folder: Path) -> tuple[list[Variation], list[Refused]]:
@@ -69,11 +104,12 @@ def write_variations(name: str, path: Path, folder: Path) -> tuple[list[Variatio
         else:
             made.append(Variation(label, device))
 
+    tree = parse(path.read_text(encoding="utf-8"), str(path))
     for parameter, number in judged(path).items():
         for word, factor in (("halved", 0.5), ("doubled", 2.0)):
             changed = number * factor
             changed = int(changed) if isinstance(number, int) and changed == int(changed) else changed
-            add(f"{parameter} {word} ({number:g} → {changed:g})", overlay(name, {parameter: changed}))
+            add(f"{parameter} {word} ({number:g} → {changed:g})", overlay(name, _changed(tree, parameter, changed)))
     noise = model(DeviceSpec(device=f"mock:{name}")).noise
     for tails, words in (("t3", "Student t with 3 degrees of freedom"), ("normal", "normal")):
         add(f"noise.*.tails {words}", overlay(name, {f"noise.{what}.tails": tails for what in COPIES}))

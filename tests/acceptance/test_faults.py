@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +100,73 @@ def test_a_good_node_is_accepted(seed: int) -> None:
     trial = run(profile_of("de-industrial-ai-cloud"), "mock:hgx-b200", seed)
 
     assert trial.judgement.decision == "accepted", [finding.title for finding in trial.judgement.findings]
+
+
+def test_no_verdict_rests_on_naming_the_sm_since_not_every_load_can(tmp_path: Path) -> None:
+    library = tmp_path / "library.yaml"
+    library.write_text("kind: model\nextends: hgx-b200\nload: {tells_sms: false}\n")
+    good, bad = (
+        run(profile_of("de-industrial-ai-cloud"), f"mock:{library}", 1, asked)
+        for asked in ((), ("sm_silent_corruption",))
+    )
+
+    assert good.judgement.decision == "accepted"
+    assert bad.judgement.decision == "rejected"
+    assert bad.leading is not None and bad.leading.part.subject == "gpu/2"
+
+
+@pytest.mark.parametrize(
+    ("device", "fault", "condition"),
+    [
+        ("mock:hgx-b200", "pcie_width_reduced", "pcie_width.path"),
+        ("mock:hgx-b200", "pcie_gen_down_under_load", "pcie_generation.path"),
+        ("mock:gb200-nvl72", "c2c_down", "c2c_links_inactive.path"),
+    ],
+)
+def test_host_copies_over_a_link_that_is_not_as_it_should_be_say_nothing(
+    device: str, fault: str, condition: str
+) -> None:
+    judgement = run(profile_of(MODELS[device]), device, 1, (fault,)).judgement
+
+    host = [one for one in judgement.judged if "_memcpy_ce_cold" in one.metric and one.metric.startswith("memory_")]
+    assert len(host) == 2
+    for one in host:
+        ((verdict,),) = (one.missed,)
+        assert (verdict.subject, verdict.result) == ("gpu/2", "inconclusive")
+        assert verdict.reason.startswith(f"does not count: {condition} is not met")
+
+
+@pytest.mark.parametrize("model", ["hgx-a100", "hgx-h100", "hgx-h200", "hgx-b200", "hgx-b300", "gb200-nvl72", "l40s"])
+def test_the_path_of_every_host_copy_is_proven(model: str) -> None:
+    limits = load_profile(model).profile.cohorts[0].limits
+    paths = {one.id.removesuffix(".path"): one for one in limits if one.id.endswith(".path")}
+    assert set(paths) == ({"c2c_links_inactive"} if model.startswith("gb") else {"pcie_generation", "pcie_width"})
+    for name, path in paths.items():
+        of = next(one for one in limits if one.id == name)
+        assert (of.effect, path.effect, of.metric) == ("require", "valid", path.metric)
+        assert (of.equals, of.minimum) == (path.equals, path.minimum)
+
+
+@pytest.mark.parametrize(
+    ("deviations", "why"),
+    [
+        (("pcie.replays, value: 50", "driver.reload, value: true, from: 10m"), "was reset"),
+        (("pcie.replays, value: 1000000", "pcie.replay_bits, value: 16", "pcie.replay_stops, value: true"), "is full"),
+    ],
+)
+def test_a_counter_that_began_anew_or_can_count_no_more_is_no_pass(
+    deviations: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "counter.yaml"
+    lines = [f"  - {{target: gpu/4, parameter: {deviation}}}\n" for deviation in deviations]
+    file.write_text("hardware: hgx-b200\nset:\n" + "".join(lines))
+    judgement = run(profile_of("de-industrial-ai-cloud"), f"mock:{file}", 1).judgement
+
+    assert judgement.decision == "not decided"
+    (replays,) = [one for one in judgement.judged if one.limit == "pcie_replays"]
+    ((verdict),) = replays.missed
+    assert (verdict.subject, verdict.result) == ("gpu/4", "error")
+    assert why in verdict.reason
 
 
 def test_every_fault_is_detected_by_a_check_that_says_so() -> None:

@@ -169,6 +169,40 @@ def test_what_is_plugged_in_is_counted_and_named() -> None:
     assert set(seen.of("nvme")["node"][0].split(", ")) < set(healthy.of("nvme")["node"][0].split(", "))
 
 
+TOGETHER = ("host_to_all_memcpy_ce", "all_to_host_memcpy_ce")
+
+
+def test_an_up_link_that_two_gpus_share_shows_only_while_all_copy() -> None:
+    fault = "pcie_uplink_shared:gpu=2,peer=3,loss_percent=40"
+    for name in ("host_to_device_memcpy_ce", "device_to_host_memcpy_ce"):
+        assert min(min(v) for v in Seen("memory_bandwidth", fault, paths="host").of(name).values()) > 54
+    healthy, seen = Seen("host_bandwidth"), Seen("host_bandwidth", fault)
+    for name in TOGETHER:
+        assert min(min(v) for v in healthy.of(name).values()) > 54
+        slow = {gpu: v for gpu, v in seen.of(name).items() if min(v) < 50}
+        assert set(slow) == {"gpu/2", "gpu/3"}
+        assert all(sample == pytest.approx(0.6 * 55.4, rel=0.03) for v in slow.values() for sample in v)
+    assert set(seen.of("wrong_words").values()) == {("0",)}
+
+
+def test_the_memory_of_a_socket_limits_its_gpus_together(tmp_path: Any) -> None:
+    file = tmp_path / "slow-memory.yaml"
+    file.write_text("kind: model\nextends: hgx-b200\nhost: {memory_per_numa_node: 160}\n")
+    alone = Seen("memory_bandwidth", device=str(file), paths="host").of("host_to_device_memcpy_ce")
+    assert min(min(v) for v in alone.values()) > 54
+    seen = Seen("host_bandwidth", device=str(file))
+    for name in TOGETHER:
+        assert all(v[0] == pytest.approx(40, rel=0.02) for v in seen.of(name).values())
+
+
+def test_a_gpu_that_can_not_copy_leaves_the_others_their_figures() -> None:
+    seen = Seen("host_bandwidth", "memory_alloc_fails:gpu=5")
+    assert {(f.metric, f.subject) for f in seen.failures} == {
+        (f"host_bandwidth.{name}", "gpu/5") for name in (*TOGETHER, "wrong_words")
+    }
+    assert len(seen.of("host_to_all_memcpy_ce")) == len(seen.of("wrong_words")) == 7
+
+
 def test_copies_over_pcie_show_no_bytes_on_the_links_and_do_not_touch_other_pairs() -> None:
     seen = Seen("nvlink", "p2p_over_pcie_silently:gpu=1,peer=6", states=False)
     assert odd(seen.of("link_bytes_share"), (100.0,)) == {"gpu/1>gpu/6", "gpu/6>gpu/1"}
@@ -181,6 +215,34 @@ def test_copies_over_pcie_show_no_bytes_on_the_links_and_do_not_touch_other_pair
 def test_a_link_that_is_down_leaves_the_path_proven() -> None:
     seen = Seen("nvlink", "nvlink_link_down", states=False)
     assert set(seen.of("link_bytes_share").values()) == {(100.0,)}
+    assert set(seen.of("together_bytes_share").values()) == {(100.0,)}
+
+
+def test_copies_of_many_that_leave_their_links_are_no_proof_whatever_pairs_did() -> None:
+    """As where a driver takes another way once an engine is short: pairs alone stay on their links."""
+    node = open_node(DeviceSpec(device="mock:hgx-b200"), None, lambda gpu, call: None)
+    copies, read, hidden = node.peer_copies, node.link_traffic, dict.fromkeys(range(8), 0)
+
+    def peer_copies(pairs: Any, *rest: Any) -> Any:
+        spans = copies(pairs, *rest)
+        for pair, span in zip(pairs, spans, strict=True):
+            if len(pairs) > 4 and 3 in pair:
+                for gpu in pair:
+                    hidden[gpu] += span.bytes_written  # type: ignore[union-attr]
+        return spans
+
+    def link_traffic(gpu: int) -> Any:
+        links = read(gpu)
+        return (links[0]._replace(received_bytes=int(links[0].received_bytes) - hidden[gpu]), *links[1:])
+
+    node.peer_copies, node.link_traffic = peer_copies, link_traffic  # type: ignore[assignment]
+    check = CHECKS["nvlink"].check
+    visit = Visit(check=check, parameters=parameters_of(check, {"states": False}), state="hot", clock=node.now)
+    check.measure(node, visit)
+    shares = {c.metric: dict(zip(c.subjects, c.samples, strict=True)) for c in visit.columns()}
+    assert set(shares["nvlink.link_bytes_share_hot"].values()) == {(100.0,)}
+    assert shares["nvlink.together_bytes_share_hot"]["gpu/3"] == (0.0,)
+    assert all(share < (98.0,) for share in shares["nvlink.together_bytes_share_hot"].values())
 
 
 def test_a_weak_port_shows_in_all_to_all_alone() -> None:
@@ -209,3 +271,4 @@ def test_links_whose_counters_can_not_be_read_prove_nothing() -> None:
     check.measure(node, visit)
     assert "nvlink.link_bytes_share_hot" not in {column.metric for column in visit.columns()}
     assert len([f for f in visit.failures if f.metric == "nvlink.link_bytes_share_hot"]) == 56
+    assert len([f for f in visit.failures if f.metric == "nvlink.together_bytes_share_hot"]) == 8

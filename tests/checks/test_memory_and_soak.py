@@ -145,6 +145,18 @@ def test_a_soak_that_may_end_early_does_and_its_margin_would_have_stayed() -> No
     assert len(bad.series[key]) == len(whole.series[key])
 
 
+def test_a_load_that_can_not_tell_sms_apart_says_so_and_counts_none_of_them(tmp_path: Path) -> None:
+    file = tmp_path / "library.yaml"
+    file.write_text("kind: model\nextends: hgx-b200\nload: {tells_sms: false}\n")
+    found = measure(CHECKS["thermal_soak"].check, device=f"mock:{file}", duration_s=30.0)
+    assert {(f.metric, f.reason) for f in found.failures} == {
+        (f"thermal_soak.{name}", "this load can't tell which SM computed what")
+        for name in ("odd_sms", "odd_sm_numbers")
+    }
+    assert len(found.failures) == 16 and not found.samples("thermal_soak.odd_sms")
+    assert len(found.samples("thermal_soak.mismatches")) == len(found.samples("thermal_soak.digest")) == 8
+
+
 @pytest.mark.parametrize("seconds", [60.0, 300.0])
 def test_thermal_resistance_is_that_of_the_end_of_the_soak(seconds: float) -> None:
     found = measure(CHECKS["thermal_soak"].check, duration_s=seconds)

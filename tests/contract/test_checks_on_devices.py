@@ -25,6 +25,7 @@ STEPS = {
         visit=1,
         parameters={"paths": "host", "host_buffer_mib": 1, "repeats": 3},
     ),
+    "host_bandwidth": PlannedStep(check="host_bandwidth", visit=1, parameters={"buffer_mib": 1, "passes": 2}),
     "nvlink": PlannedStep(
         check="nvlink", state="hot", visit=1, parameters={"buffer_mib": 1, "passes": 1, "repeats": 3}
     ),

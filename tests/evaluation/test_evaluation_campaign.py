@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gpuaccept.device.open import DeviceSpec, model, scenarios
 from gpuaccept.errors import UsageError
 from gpuaccept.evaluation import campaign, results, trials, variations
 from gpuaccept.evaluation.campaign import FORMS, Sizes
@@ -66,6 +67,29 @@ def test_stated_intervals_are_compared_with_a_twin_without_scatter(tmp_path: Pat
     assert 0.9 < held / number <= 1.0
 
 
+STAGE = ("resistance_k_per_kw", "time_constant_s")
+
+
+@pytest.mark.parametrize("name", scenarios())
+def test_what_no_source_gives_of_cooling_and_scatter_is_marked_where_it_stands(name: str) -> None:
+    """A number that is judgement and not marked is never varied, so nobody learns what hangs on it."""
+    lines = campaign.scenario_file(name).read_text().splitlines()
+    bare = [line for line in lines if ":" in line.partition("#")[0] and not line.startswith("#")]
+    of_cooling = [
+        line for line in bare if re.search("resistance_k_per_kw|time_constant_s|(slow|slower)_percent:", line)
+    ]
+    scatter = [line for line in bare if re.search(r"\b(repeat|visit): +(?!0\.0\b)[0-9.]+", line)]
+    assert not [line for line in (*of_cooling, *scatter) if "[J]" not in line]
+
+
+def test_an_item_of_a_list_is_varied_with_the_rest_of_it_as_it_was(tmp_path: Path) -> None:
+    made, _ = variations.write_variations(MODEL, campaign.scenario_file(MODEL), tmp_path)
+    (one,) = [one for one in made if one.label.startswith("thermal.stages.1.time_constant_s doubled")]
+    before, after = (model(DeviceSpec(device=device)).thermal.stages for device in (f"mock:{MODEL}", one.device))
+    assert [stage.time_constant_s for stage in after] == [8, 240, 600] != [stage.time_constant_s for stage in before]
+    assert [stage.resistance_k_per_kw for stage in after] == [stage.resistance_k_per_kw for stage in before]
+
+
 def test_every_judged_number_is_varied_both_ways_or_said_to_be_impossible(tmp_path: Path) -> None:
     path = campaign.scenario_file(MODEL)
     numbers = variations.judged(path)
@@ -73,7 +97,9 @@ def test_every_judged_number_is_varied_both_ways_or_said_to_be_impossible(tmp_pa
     labels = [one.label for one in (*made, *refused)]
 
     assert {"noise.hbm.visit", "thermal.inlet_c", "host.far_percent"} <= numbers.keys()
-    assert "memory.copy" not in numbers  # published
+    assert {f"thermal.stages.{stage}.{of}" for stage in range(3) for of in STAGE} <= numbers.keys()
+    assert {"memory.slow_percent", "noise.sm_clock_mhz.repeat", "noise.idle_power_w.visit"} <= numbers.keys()
+    assert not {"memory.copy", "memory.slow_above_c", "noise.host.gpu"} & numbers.keys()  # published
     for name in numbers:
         assert {label.split()[1] for label in labels if label.startswith(f"{name} ")} == {"halved", "doubled"}
     assert all(" must be at " in one.why for one in refused)

@@ -26,6 +26,23 @@ def test_gpu_wrong_model_is_of_one_gpu(make_node: MakeNode) -> None:
     assert facts.gpus[2].pci_device_id != "2901"
 
 
+def test_a_gpu_that_falls_off_the_bus_when_it_is_hot_does_not_while_it_is_idle_and_never_comes_back(
+    make_node: MakeNode,
+) -> None:
+    node = make_node(faults=("xid_79_in_soak:gpu=5,at_s=60",))
+    node.wait(1000)
+    node.settings(5)  # long after `at_s`, but idle
+    soak = Soak(node, 300)
+    assert set(soak.lost) == {5}
+    shown = soak.samples[5]["temperature_c"]
+    assert 60 <= len(shown) < 300 and max(shown) > 40 > shown[0]
+    node.wait(3600)
+    assert node.inlet() == pytest.approx(25, abs=4)
+    with pytest.raises(DeviceError, match="NVML_ERROR_GPU_IS_LOST"):
+        node.settings(5)
+    node.settings(4)
+
+
 def test_a_gpu_that_falls_off_the_bus_in_mid_run_is_lost_from_then_on(make_node: MakeNode) -> None:
     node = make_node(faults=("gpu_fallen_off_bus:gpu=5,at_s=90.5",))
     node.memory_sweep(5, "copy", GIB, 1, 1)
@@ -175,7 +192,9 @@ def test_clock_capped_shows_in_no_reason(make_node: MakeNode) -> None:
     node = make_node(faults=("clock_capped",))
     soak = Soak(node, 120)
     assert set(soak.samples[2]["event_reasons"]) == {0}
-    assert set(soak.samples[2]["sm_clock_mhz"]) == {747}
+    clocks = soak.samples[2]["sm_clock_mhz"]
+    assert clocks == sorted(clocks) and clocks[0] < 200  # from idle
+    assert set(clocks[3:]) == {747}
     assert soak.settled(2, "power_w") < 600
     assert node.settings(2).sm_clock_max_mhz == 1965
     assert soak.results[2].iterations < 0.75 * soak.results[3].iterations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from math import isfinite
 from pathlib import Path
 
@@ -30,6 +31,40 @@ def test_a_deviation_holds_from_and_until(make_node: MakeNode) -> None:
     after = sweep(node, 1)
     assert during / before == pytest.approx(0.5, abs=0.01)
     assert after / before == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_counter_has_a_width_and_begins_anew_or_stands_still_when_it_is_full(make_node: MakeNode) -> None:
+    node = make_node(
+        scenario="""
+set:
+  - {target: "gpu/[12]", parameter: pcie.replays_per_hour, value: 3600}
+  - {target: "gpu/[12]", parameter: pcie.replay_bits, value: 8}
+  - {target: gpu/2, parameter: pcie.replay_stops, value: true}
+"""
+    )
+    assert node.pcie(1, under_load=True).replays == node.pcie(2, under_load=True).replays == 0
+    node.wait(300)
+    assert node.pcie(1, under_load=True).replays == 300 - 256
+    assert node.pcie(2, under_load=True).replays == 255
+
+
+def test_a_driver_that_lets_go_of_a_gpu_forgets_what_it_counted_but_not_what_the_gpu_did(make_node: MakeNode) -> None:
+    node = make_node(
+        scenario="""
+set:
+  - {target: gpu/1, parameter: driver.reload, value: true, from: 10m}
+  - {target: "gpu/[12]", parameter: pcie.replays, value: 7}
+  - {target: "gpu/[12]", parameter: pcie.replays_per_hour, value: 60}
+  - {target: "gpu/[12]", parameter: ecc.sram_corrected_per_hour, value: 60}
+"""
+    )
+    about = partial(pytest.approx, abs=1)  # the first comes at any part of its period
+    node.wait(590)
+    assert [node.pcie(gpu, under_load=True).replays for gpu in (1, 2)] == about([7 + 10, 7 + 10])
+    node.wait(310)
+    assert [node.pcie(gpu, under_load=True).replays for gpu in (1, 2)] == about([5, 7 + 15])
+    counted = [(ecc.sram_corrected_volatile, ecc.sram_corrected_aggregate) for ecc in (node.ecc(1), node.ecc(2))]
+    assert counted == [(5, 15), (15, 15)]
 
 
 def test_a_deviation_that_depends_on_load_comes_and_goes_with_it(make_node: MakeNode) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from math import exp
+from statistics import stdev
 
 import pytest
 from mock_raw import GIB, MakeNode, Soak, sweep
@@ -118,6 +119,58 @@ def test_energy_is_power_over_time(make_node: MakeNode) -> None:
     soak = Soak(make_node())
     energy = (soak.last(0, "energy_mj") - soak.samples[0]["energy_mj"][0]) / 1000.0
     assert energy / 600.0 == pytest.approx(soak.settled(0, "power_w"), rel=0.003)
+
+
+def test_a_clock_climbs_from_idle_and_work_and_energy_with_it(make_node: MakeNode) -> None:
+    soak = Soak(make_node(), 20, 0.1)
+    first = soak.samples[0]
+    clocks, power, reasons = (first[name] for name in ("sm_clock_mhz", "power_w", "event_reasons"))
+    steady = sum(clocks[100:]) / len(clocks[100:])
+    assert clocks[0] == 120 and reasons[0] == 0  # an idle clock, which nothing holds down
+    assert (clocks[3] - 120) / (steady - 120) == pytest.approx(0.632, abs=0.05)  # 0.3 s: one time constant
+    assert power[0] < 220 and power[5] < 700 < 950 < power[20]  # a mean of the last second lags behind
+    for name, late in (("iterations", 1150 * 0.3), ("energy_mj", 800e3 * 0.3)):
+        rate = (first[name][-1] - first[name][100]) / 10.0
+        behind = first[name][0] + rate * 10.0 - first[name][100]
+        assert behind == pytest.approx(late, rel=0.2)
+
+
+def test_the_climb_is_the_same_whenever_it_is_looked_at(make_node: MakeNode) -> None:
+    often, once = Soak(make_node(), 20, 0.1), Soak(make_node(), 20, 20.0)
+    for name in ("energy_mj", "iterations"):
+        assert often.last(0, name) == once.last(0, name)
+    assert often.results[0].iterations == once.results[0].iterations
+    changing = "set: [{target: gpu/0, parameter: thermal.flow, factor: 1.0, from: 100ms}]"
+    cut = Soak(make_node(scenario=changing), 20, 20.0)
+    assert cut.last(0, "energy_mj") == pytest.approx(once.last(0, "energy_mj"), rel=1e-9)
+    assert cut.results[0].iterations == once.results[0].iterations
+
+
+def test_a_locked_clock_draws_more_when_it_is_hotter(make_node: MakeNode) -> None:
+    """What leakage takes from the clock at the power limit: 0.05 % a kelvin of 1147 MHz, 1 W a kelvin."""
+    locked = """
+set:
+  - {target: "gpu/*", parameter: clock.sm_lock_mhz, value: 900}
+  - {target: "gpu/*", parameter: gpu.spread, value: 0}
+  - {target: gpu/1, parameter: thermal.inlet_c, add: 15}
+"""
+    soak = Soak(make_node(scenario=locked))
+    warmer = soak.settled(1, "temperature_c") - soak.settled(0, "temperature_c")
+    assert (soak.settled(1, "power_w") - soak.settled(0, "power_w")) / warmer == pytest.approx(1.0, abs=0.4)
+    power = soak.samples[0]["power_w"]
+    assert sum(power[-60:]) / 60 - sum(power[10:20]) / 10 > 8  # and as it warms up
+
+
+def test_a_power_sensor_that_looks_away_scatters_more(make_node: MakeNode) -> None:
+    """25 of 100 ms on H100 and A100; the mean over a second hides most of it, which A100 does not have."""
+
+    def scatter(model: str) -> float:
+        power = Soak(make_node(model=model), 600).samples[0]["power_w"][60:]
+        return stdev(power)
+
+    assert 4.5 < scatter("hgx-b200") < 5.8  # 5 W of itself
+    assert 5.8 < scatter("hgx-h100") < 8.0  # 4 W and 10 W x sqrt(3 x 0.1)
+    assert 8.5 < scatter("hgx-a100") < 12.0  # 4 W and 6 W x sqrt(3), cut off at the peak
 
 
 def test_iterations_follow_the_clock(make_node: MakeNode) -> None:

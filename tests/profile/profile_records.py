@@ -36,6 +36,7 @@ cohorts:
         steps:
           - {{check: inventory}}
           - {{check: host}}
+          - {{check: pcie}}
           - {HOST}
           - {HOST}
           - {HOST}

@@ -38,6 +38,8 @@ _NEEDS = (
         "NVML reads no SRAM threshold of its GPUs",
     ),
     _Need("c2c.", lambda model: model.pcie.c2c_links > 0, "its GPUs have no C2C to their host"),
+    _Need("pcie.uplink", lambda model: model.pcie.c2c_links == 0, "its GPUs reach their host by C2C"),
+    _Need("pcie.uplink", lambda model: model.gpus > 1, "it has one GPU, which shares nothing"),
     _Need("pcie.width", lambda model: model.pcie.width > 1, "the PCIe link of its GPUs has one lane"),
     _Need("sensor.margin_k", lambda model: model.thermal.margin_readable, "NVML reads no thermal margin of its GPUs"),
     _Need("gpu.module_id", lambda model: any(model.gpu.module_ids), "its GPUs are cards, which have no module id"),

@@ -23,7 +23,7 @@ class Ecc:
         self._per_hour = _corrected_per_hour(world.model, seed, place)
         # a healthy GPU's first error comes at any part of its period; a fault counts from its beginning
         self._phase = noise.uniform(noise.key(seed, f"ecc {_HEALTHY}", place), 0) if self._per_hour else 0.0
-        self._touched = any(name.startswith(("ecc.", "remap.", "repair.")) for name in world.names)
+        self._touched = any(name.startswith(("ecc.", "remap.", "repair.", "driver.")) for name in world.names)
         self._last: EccCounters | None = None
 
     def read(self, t: float, holds: Holds) -> EccCounters:
@@ -52,12 +52,17 @@ class Ecc:
         def repair(value: int) -> int | Unavailable:
             return value if world.model.ecc.repair_readable else NOT_SUPPORTED
 
+        since = world.anew(subject, t)
         counters = {}
         for kind in KINDS:
             per_hour, phase = (self._per_hour, self._phase) if kind == _HEALTHY else (0.0, 0.0)
             counted = world.integral(f"ecc.{kind}_per_hour", subject, per_hour, t, holds) / 3600.0
-            counters[f"{kind}_volatile"] = number(f"ecc.{kind}_new") + int(counted + phase * 0.999)
-            counters[f"{kind}_aggregate"] = number(f"ecc.{kind}") + counters[f"{kind}_volatile"]
+            new = number(f"ecc.{kind}_new") + int(counted + phase * 0.999)
+            counters[f"{kind}_aggregate"] = number(f"ecc.{kind}") + new
+            if since:
+                before = world.integral(f"ecc.{kind}_per_hour", subject, per_hour, since, holds) / 3600.0
+                new -= int(world.value(f"ecc.{kind}_new", subject, 0.0, since, holds)) + int(before + phase * 0.999)
+            counters[f"{kind}_volatile"] = new
         return EccCounters(
             **counters,
             sram_threshold_exceeded=(

@@ -55,7 +55,9 @@ class GpuModel(Room, frozen=True, kw_only=True):
 class ClockModel(Room, frozen=True, kw_only=True):
     """Clocks in MHz. `load_mhz` is the SM clock of the soak load at the power limit.
 
-    Dynamic power follows the clock to the power `power_exponent`.
+    Dynamic power follows the clock to the power `power_exponent`. Leakage takes `load_percent_per_kelvin` from the
+    clock where the power limit holds; where something else holds the clock, it adds the same to the power. When a load
+    begins, the clock climbs from idle with the time constant `ramp_s`.
     """
 
     sm_max_mhz: Positive
@@ -65,6 +67,7 @@ class ClockModel(Room, frozen=True, kw_only=True):
     load_mhz: Positive
     power_exponent: Annotated[float, Meta(ge=1.0, le=3.0)]
     load_percent_per_kelvin: float
+    ramp_s: Positive = 0.3
 
 
 class MemoryModel(Room, frozen=True, kw_only=True):
@@ -156,7 +159,12 @@ class NvlinkModel(Room, frozen=True, kw_only=True):
 
 
 class PowerModel(Room, frozen=True, kw_only=True):
-    """Power in W; the shares are of the enforced limit, and of time for `cap_time_share`."""
+    """Power in W; the shares are of the enforced limit, and of time for `cap_time_share`.
+
+    A reading is the mean of the `averaged_s` before it, of which the sensor looks at `sampled_share`: what the load
+    draws differs by `ripple_w` (standard deviation) from one tenth of a second to the next, so a sensor that looks
+    away scatters more.
+    """
 
     limit_w: Positive
     minimum_limit_w: Positive
@@ -165,6 +173,9 @@ class PowerModel(Room, frozen=True, kw_only=True):
     capped_share: Positive
     peak_share: Positive
     cap_time_share: Annotated[float, Meta(ge=0.0, le=1.0)]
+    sampled_share: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
+    averaged_s: Annotated[float, Meta(ge=0.1, le=10.0)] = 1.0
+    ripple_w: NotNegative = 0.0
 
 
 class Stage(Room, frozen=True, kw_only=True):
@@ -190,10 +201,11 @@ class ThermalModel(Room, frozen=True, kw_only=True):
 
 
 class LoadModel(Room, frozen=True, kw_only=True):
-    """The soak kernel: its name, and its iterations a second at `clock.load_mhz`."""
+    """The soak kernel: its name, its iterations a second at `clock.load_mhz`, and whether it can tell SMs apart."""
 
     implementation: Text
     iterations_per_s: Positive
+    tells_sms: bool = True
 
 
 class GemmModel(Room, frozen=True, kw_only=True):

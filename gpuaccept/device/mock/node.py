@@ -43,6 +43,7 @@ from gpuaccept.device.mock.ecc import Ecc, with_corrected
 from gpuaccept.device.mock.identity import load_digest, node_facts
 from gpuaccept.device.mock.integrity import Memory, allocate
 from gpuaccept.device.mock.machine import CALL_S, Machine, hang, made
+from gpuaccept.device.mock.pcie import Uplinks
 from gpuaccept.device.mock.peers import STANDSTILL_GB_PER_S, Peers
 from gpuaccept.device.mock.products import Products, bad_sm, mismatches
 from gpuaccept.device.mock.traffic import Traffic
@@ -170,6 +171,7 @@ class MockNode(Machine):
         moved, longest, now = buffer_bytes * passes, 0, self.time_s
         found: list[Unavailable | tuple[int, int, float]] = []
         demand: dict[int, float] = {}
+        uplinks = Uplinks(self.world, now, self.holds)
         for gpu in gpus:
             try:
                 place = self.place(gpu, "host_copies")
@@ -180,6 +182,7 @@ class MockNode(Machine):
                 continue
             memory = surroundings.numa_node(self.world, place, now, self.holds)
             demand[memory] = demand.get(memory, 0.0) + rate
+            uplinks.add(place, rate)
             found.append((place, memory, rate))
         out: list[Transfer | Unavailable] = []
         for one in found:
@@ -187,7 +190,8 @@ class MockNode(Machine):
                 out.append(one)
                 continue
             place, memory, rate = one
-            elapsed = int(moved / (rate * min(1.0, self._host_memory() / demand[memory]))) or 1
+            share = min(1.0, self._host_memory() / demand[memory], uplinks.share(place))
+            elapsed = int(moved / (rate * share)) or 1
             longest = max(longest, elapsed)
             wrong = 0 if not self.world.names else int(self.number("host.wrong_words", place, 0.0, now))
             out.append(Transfer(elapsed, moved, moved, wrong))
@@ -290,7 +294,7 @@ class MockNode(Machine):
         sm = bad_sm(self, place)
         always = sm is not None and self.flag("sm.always_wrong", place)
         digest = load_digest(self.model, -1 if sm is None or not always else sm)
-        odd = (sm,) if sm is not None and (always or wrong) else ()
+        odd = None if not self.model.load.tells_sms else (sm,) if sm is not None and (always or wrong) else ()
         return LoadResult(iterations, wrong, self.model.load.implementation, digest, odd)
 
     def sensors(

@@ -26,10 +26,13 @@ PARAMETERS: dict[str, Parameter] = {
     "fabric_manager.version": Parameter(
         "node", "text", "fabric manager version; `unknown` where it can't be asked", True
     ),
+    "driver.reload": _gpu("flag", "the driver lets go of the GPU at `from`: counters that are volatile begin anew"),
     "tool.crash": Parameter("node", "flag", "the first process that measures dies"),
     # identity
     "gpu.present": _gpu("flag", "whether the GPU is on the bus when the node boots", True),
-    "gpu.lost": _gpu("flag", "fallen off the bus: NVML says lost, CUDA launches fail"),
+    "gpu.lost": _gpu(
+        "flag", "fallen off the bus: NVML says lost, CUDA launches fail; for good, whatever `when` says later"
+    ),
     "gpu.name": _gpu("text", "product name", True),
     "gpu.uuid": _gpu("text", "UUID", True),
     "gpu.serial": _gpu("text", "serial number", True),
@@ -90,7 +93,13 @@ PARAMETERS: dict[str, Parameter] = {
     # PCIe
     "pcie.generation": _gpu("number", "PCIe generation under load; the rates of host copies follow it"),
     "pcie.width": _gpu("number", "PCIe lanes that are trained; the rates of host copies follow it"),
+    "pcie.uplink": _gpu(
+        "number", "number of the up-link to the host that GPUs of this number share; 0: none is shared"
+    ),
+    "pcie.uplink_rate": _gpu("number", "what that up-link carries in each direction, GB/s"),
     "pcie.replays": _gpu("number", "PCIe replays before the run"),
+    "pcie.replay_bits": _gpu("number", "width of the counter of PCIe replays: it begins anew when it is full"),
+    "pcie.replay_stops": _gpu("flag", "that counter stands still when it is full"),
     "pcie.replays_per_hour": _gpu("number", "rate of PCIe replays"),
     "pcie.aer_correctable_per_hour": _gpu("number", "rate of corrected PCIe errors"),
     "pcie.aer_nonfatal_new": _gpu("number", "uncorrected PCIe errors that were not fatal, so far in the run"),

@@ -5,6 +5,9 @@ every CONTROL_S while the GPU is near its temperature limit (or while a deviatio
 the three stages of the thermal path follow dT/dt = (R P - T)/tau exactly, and so do energy and iterations. A node
 that is opened at a later time starts in the thermal equilibrium of the idle GPU, and its counters start at the most
 that could have been counted until then: they never run backwards, and a difference never spans two processes.
+
+When a load begins, clock and power climb to those of the segment as 1 - exp(-t/ramp). What that costs in work and
+energy is exact; that the GPU is heated less for a part of a second is left out.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ WANDER_S = 600.0
 """Time over which the inlet temperature changes, s [judgement]."""
 COLDEST_INLET_C, HOTTEST_INLET_C, INSULATED = -50.0, 150.0, 100.0
 """Bounds that no scenario leaves: of the inlet, and of the thermal resistance in multiples of the model's."""
+
+CLIMBED = 40.0
+"""Time constants after which a clock has climbed all the way, to the last bit that a float has."""
 
 IDLE, POWER_CAP, HW_SLOWDOWN, SW_THERMAL, HW_THERMAL, POWER_BRAKE = 0x1, 0x4, 0x8, 0x20, 0x40, 0x80
 """NVML clock event reasons."""
@@ -187,7 +193,7 @@ class Body:
             rise_1=one,
             rise_2=two,
             rise_3=three,
-            energy=segment.energy + segment.power * dt,
+            energy=segment.energy + segment.power * dt - self._idled(segment, dt),
             iterations=segment.iterations + self._iterations(segment, dt),
             cap_ns=segment.cap_ns + segment.cap * dt * 1e9,
             thermal_ns=segment.thermal_ns + segment.thermal * dt * 1e9,
@@ -196,12 +202,29 @@ class Body:
         )
 
     def _iterations(self, segment: Segment, dt: float) -> float:
-        """Integral of the rate, which falls with temperature."""
+        """Integral of the rate, which falls with temperature and is still to come while the clock climbs."""
         slope = self.node.model.clock.load_percent_per_kelvin / 100.0
         area = (segment.inlet - self.reference_c) * dt
         for tau, equilibrium, rise in zip(self.taus, segment[4:7], segment[7:10], strict=True):
             area += equilibrium * dt + (rise - equilibrium) * tau * (1.0 - exp(-dt / tau))
-        return segment.rate * max(0.0, dt + slope * area)
+        return segment.rate * max(0.0, dt - self.climb(segment, dt) + slope * area)
+
+    def climb(self, segment: Segment, dt: float) -> float:
+        """The part of `dt` from a segment's start, s, that the climb of the clock takes from what a load does."""
+        ramp = self.node.model.clock.ramp_s
+        since = segment.start - self.load_began
+        if not segment.loaded or since > CLIMBED * ramp:
+            return 0.0
+        return ramp * (exp(-since / ramp) - exp(-(since + dt) / ramp))
+
+    def _idled(self, segment: Segment, dt: float) -> float:
+        """Energy that a load does not take while the clock climbs, J."""
+        return (segment.power - self.idle_power) * self.climb(segment, dt) if segment.loaded else 0.0
+
+    @property
+    def idle_power(self) -> float:
+        """W of this GPU without load, from which its power climbs."""
+        return self.node.model.power.idle_w + self.idle_offset
 
     def _next(self, t: float, iterations: float | None = None) -> None:
         carried = self.at(t)
@@ -240,6 +263,9 @@ class Body:
         braked = power
         if self.loaded:
             power, clock, capped = self._electric(node, model, place, t)
+            if not capped:
+                power = self._leaking(power, inlet + sum(carried[7:10]))
+                self.end = min(self.end, t + CONTROL_S)
             reasons = float(POWER_CAP if capped else 0)
             cap = model.power.cap_time_share if capped else 0.0
             wanted = self._throttled(carried, power, factor, inlet)
@@ -285,6 +311,13 @@ class Body:
         if clock <= top:
             return allowed, clock, True
         return self._power(top), top, False
+
+    def _leaking(self, power: float, temperature: float) -> float:
+        """The power of a clock that something else than the power limit holds: more when hotter."""
+        model = self.node.model
+        dynamic = model.power.limit_w * model.power.capped_share - model.power.static_w
+        per_kelvin = -model.clock.load_percent_per_kelvin / 100.0 * model.clock.power_exponent * dynamic
+        return max(1.0, power + per_kelvin * (temperature - self.reference_c))
 
     def _clock(self, power: float) -> float:
         """The SM clock that the load reaches at a power, MHz."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from gpuaccept.check import Sensors, Unavailable, gpu_subject
 from gpuaccept.device.mock import noise
-from gpuaccept.device.mock.physics import HW_SLOWDOWN, POWER_BRAKE, WANDER_S, Body, Segment
+from gpuaccept.device.mock.model import HardwareModel
+from gpuaccept.device.mock.physics import CLIMBED, HW_SLOWDOWN, POWER_BRAKE, WANDER_S, Body, Segment
 from gpuaccept.device.mock.world import Holds, World
 
 Array = NDArray[np.float64]
@@ -59,6 +60,10 @@ class SensorBank:
     def __init__(self, bodies: Sequence[Body], world: World) -> None:
         self.bodies, self.world = bodies, world
         self.keys = np.array([[body.key(f"sensor {one}") for body in bodies] for one in _WOBBLING], np.uint64)
+        model = world.model.power
+        # of the tenths of a second that a reading is the mean of, a part is not looked at
+        hidden = (1.0 / model.sampled_share - 1.0) * 0.1 / model.averaged_s
+        self.power_scatter = float(np.hypot(world.model.noise.power_w.repeat, model.ripple_w * np.sqrt(hidden)))
         self.brake_keys = np.array([body.key("sensor brake") for body in bodies], np.uint64)
         self.deviating = {name.removeprefix("sensor.") for name in world.names if name.startswith("sensor.")}
         self._ahead: _Ahead | None = None
@@ -154,23 +159,33 @@ class SensorBank:
         if braked.any():
             braked = braked & (noise.uniforms(self.brake_keys[places, None], ticks) < field("brake"))
         spread = model.noise
-        power = field("power") + wobble["power_w"] * np.where(loaded, spread.power_w.repeat, spread.idle_power_w.repeat)
+        began = np.array([[body.load_began] for body in bodies])
+        climb = _Climb(model, began, at, field("start"), loaded)
+        idle = np.array([[body.idle_power] for body in bodies])
+        power = field("power") + wobble["power_w"] * np.where(loaded, self.power_scatter, spread.idle_power_w.repeat)
+        climb.lower(power, field("power") - idle, climb.unseen)
         ceiling = model.power.limit_w * model.power.peak_share
         clock = field("clock") * np.where(loaded, 1.0 + slope * (temperature - bodies[0].reference_c), 1.0)
         visit = np.array([[body.visit_clock] for body in bodies])
         clock = clock + np.where(loaded, visit + spread.sm_clock_mhz.repeat * wobble["sm_clock_mhz"], 0.0)
         free = field("reasons") == 0.0  # no reason to be below a clock: it stands still at its top
         clock = np.where(loaded & free, field("clock"), np.minimum(clock, model.clock.sm_max_mhz))
+        climb.lower(clock, clock - model.clock.sm_idle_mhz, climb.left)
         clock = np.where(braked, clock / 2.0, clock)
         heat = spread.temperature_k.repeat * wobble["temperature_k"]
         shown = np.round(temperature + heat)
         rate = field("rate")
         # a reading lags behind by up to 6 sigma of a second's work, so it is never above what the load has done
         lag = spread.iterations.repeat / 100.0 * rate * (np.clip(wobble["iterations"], -3.0, 3.0) - 3.0)
-        iterations = np.where(loaded, field("iterations") + rate * np.maximum(0.0, dt + slope * area) + lag, 0.0)
+        iterations = np.where(
+            loaded, field("iterations") + rate * np.maximum(0.0, dt - climb.lost + slope * area) + lag, 0.0
+        )
         iterations[:, 0] = np.maximum(iterations[:, 0], [body.shown for body in bodies])
         iterations = np.maximum.accumulate(iterations, axis=1)
         reasons = field("reasons").astype(np.int64)
+        if climb.left.size:  # a clock that climbs has none
+            reasons = np.broadcast_to(reasons, clock.shape).copy()
+            reasons[:, : climb.samples][climb.left > 0.5] = 0
         if braked.any():
             reasons = np.where(braked, reasons | POWER_BRAKE | HW_SLOWDOWN, reasons)
         columns = {
@@ -184,10 +199,38 @@ class SensorBank:
             "sw_thermal_ns": _counter(field("thermal_ns"), field("thermal"), dt),
             "hw_thermal_ns": _counter(field("hardware_ns"), field("hardware"), dt),
             "hw_power_brake_ns": _counter(field("brake_ns"), field("brake"), dt),
-            "energy_mj": _whole((field("energy") + field("power") * dt) * 1000.0),
+            "energy_mj": _whole(
+                (field("energy") + field("power") * dt - (field("power") - idle) * climb.lost) * 1000.0
+            ),
             "iterations": _whole(iterations),
         }
         return columns, iterations
+
+
+class _Climb:
+    """How far clocks that climb from idle are still below, at the first `samples`; later ones have arrived."""
+
+    def __init__(self, model: HardwareModel, began: Array, at: Array, start: Array, loaded: NDArray[np.bool_]) -> None:
+        ramp, mean_s = model.clock.ramp_s, model.power.averaged_s
+        self.lost = np.where(loaded, ramp * np.exp(np.maximum(0.0, start - began) / -ramp), 0.0)
+        """Time that the climb has cost in the segment, s."""
+        self.left = self.unseen = np.zeros((len(began), 0))
+        """Shares: of the way that is left, and of the load that a mean over the last `averaged_s` does not show."""
+        self.samples = int(np.searchsorted(at, began.max() + CLIMBED * ramp + mean_s)) if loaded.any() else 0
+        if not self.samples:
+            return
+        since = np.maximum(0.0, at[: self.samples] - began)
+        loaded = loaded[:, : self.samples]
+        left, before = np.exp(since / -ramp), np.exp(np.maximum(0.0, since - mean_s) / -ramp)
+        self.left = np.where(loaded, left, 0.0)
+        self.unseen = np.where(loaded, (np.maximum(0.0, mean_s - since) + ramp * (before - left)) / mean_s, 0.0)
+        self.lost = np.broadcast_to(self.lost, (len(began), len(at))).copy()
+        self.lost[:, : self.samples] -= ramp * self.left
+
+    def lower(self, values: Array, way: Array, share: Array) -> None:
+        """Take a share of the way from idle from the first values."""
+        if self.samples:
+            values[:, : self.samples] -= way[:, : self.samples] * share
 
 
 def _rows(column: Any, count: int) -> list[tuple[Any, ...]]:

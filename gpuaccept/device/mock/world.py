@@ -15,6 +15,8 @@ from gpuaccept.errors import Problem
 
 MAY_BE_NEGATIVE = frozenset({"thermal.inlet_c", "gpu.numa_node"})
 """Numbers that an `add` or `value` may bring below zero; all others stop there."""
+LASTING = frozenset({"gpu.lost"})
+"""What stays once its conditions held, though they hold no more: a GPU that has cooled down is still off the bus."""
 V = TypeVar("V", float, int, str, bool)
 Holds = Callable[[When, str], bool]
 """Whether conditions hold for a subject now."""
@@ -28,6 +30,7 @@ class Change(NamedTuple):
     operation: str
     operand: float | int | str | bool
     when: When | None
+    parameter: str
 
 
 def subjects(kind: SubjectKind, model: HardwareModel) -> tuple[str, ...]:
@@ -106,6 +109,8 @@ class World:
         self.times = tuple(sorted(times - {0.0, inf}))
         self.conditional = any(change.when for changes in self.touched.values() for change in changes)
         self.names = frozenset(name for name, _ in self.touched)
+        self._stayed: set[tuple[Change, str]] = set()
+        """Changes of `LASTING` parameters whose conditions have held, in this process."""
         self._accrued = {
             key: 0.0
             for key, changes in self.touched.items()
@@ -123,11 +128,19 @@ class World:
             return base
         out: float | int | str | bool = base
         for change in changes:
-            if change.start <= t < change.until and (change.when is None or holds(change.when, subject)):
+            if change.start <= t < change.until and (change.when is None or self._hold(change, subject, holds)):
                 out = _apply(out, change)
         if isinstance(out, float | int) and not isinstance(out, bool) and parameter not in MAY_BE_NEGATIVE:
             out = max(0, out) if PARAMETERS[parameter].type == "number" else out
         return out  # type: ignore[return-value]
+
+    def _hold(self, change: Change, subject: str, holds: Holds) -> bool:
+        """Whether the conditions of a change hold, or have held where that is enough."""
+        assert change.when is not None
+        held = (change, subject) in self._stayed or holds(change.when, subject)
+        if held and change.parameter in LASTING:
+            self._stayed.add((change, subject))
+        return held
 
     def integral(self, parameter: str, subject: str, base: float, t: float, holds: Holds) -> float:
         """The integral of a parameter from 0 to `t`, exact between its events.
@@ -144,6 +157,11 @@ class World:
             for i in range(len(edges) - 1)
         )
 
+    def anew(self, subject: str, t: float) -> float:
+        """When the volatile counters of a GPU last began, as of `t`: with the run, or where its driver came anew."""
+        changes = self.touched.get(("driver.reload", subject), ())
+        return max((change.start for change in changes if change.operand and change.start <= t), default=0.0)
+
     def accrue(self, t: float, seconds: float, holds: Holds) -> None:
         """Collect the rates that depend on conditions over `seconds` from `t` on."""
         for parameter, subject in self._accrued:
@@ -157,7 +175,7 @@ def _change(deviation: Deviation) -> Change:
         if value is not None
     )
     until = inf if deviation.until is None else seconds(deviation.until)
-    return Change(seconds(deviation.from_), until, operation, operand, deviation.when)
+    return Change(seconds(deviation.from_), until, operation, operand, deviation.when, deviation.parameter)
 
 
 def _apply(value: float | int | str | bool, change: Change) -> float | int | str | bool:

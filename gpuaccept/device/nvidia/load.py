@@ -39,8 +39,8 @@ class Soak(Protocol):
     def retire(self, slot: int) -> None:
         """Take the results of an iteration that has been done."""
 
-    def finish(self) -> tuple[int, tuple[int, ...]]:
-        """When all is done: how many results were wrong, and the SMs that gave them."""
+    def finish(self) -> tuple[int, tuple[int, ...] | None]:
+        """When all is done: how many results were wrong, and the SMs that gave them (None: it can't tell)."""
 
     def close(self) -> None:
         """Give everything back."""

@@ -86,9 +86,9 @@ class GemmSoak:
         got = ctypes.c_uint64.from_address(self._host_sums + 8 * slot).value
         self._wrong += got != self._batch * self._sum % 2**64
 
-    def finish(self) -> tuple[int, tuple[int, ...]]:
+    def finish(self) -> tuple[int, None]:
         """Iterations of another sum. Which SM it was can't be told from a library's kernel."""
-        return self._wrong, ()
+        return self._wrong, None
 
     def close(self) -> None:
         """See load.Soak."""

@@ -10,7 +10,7 @@ FAULTS: tuple[Entry, ...] = (
         "sm_silent_corruption",
         "One SM of a GPU computes wrongly, always in the same way: the GPU agrees with itself and with no other.",
         (GPU, FaultKey("sm", 17, "number of the SM")),
-        "thermal_soak.odd_sms",
+        "thermal_soak.digest",
         REPLACE,
         gpu_of,
         lambda v, m: (

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from gpuaccept.device.fault import FaultKey
-from gpuaccept.device.mock.catalogue.entry import GPU, REPLACE, Entry, entry, gpu_of, value
-from gpuaccept.device.mock.model import Deviation
+from gpuaccept.check import gpu_subject, pair_subject
+from gpuaccept.device.fault import FaultKey, FaultValues
+from gpuaccept.device.mock.catalogue.entry import GPU, REPLACE, UNPROVEN, Entry, entry, gpu_of, left, typical, value
+from gpuaccept.device.mock.model import Deviation, HardwareModel
+
+
+def _uplink(values: FaultValues, model: HardwareModel) -> tuple[Deviation, ...]:
+    """Two GPUs, of typical speed, whose up-link carries what is left of twice the faster direction."""
+    rate = 2.0 * max(model.host.host_to_device, model.host.device_to_host) * left(values)
+    out: list[Deviation] = []
+    for gpu in (gpu_subject(int(values[key])) for key in ("gpu", "peer")):
+        out += [value(gpu, "pcie.uplink", 1.0), value(gpu, "pcie.uplink_rate", rate), typical(gpu)]
+    return tuple(out)
+
 
 FAULTS: tuple[Entry, ...] = (
     entry(
@@ -24,6 +35,19 @@ FAULTS: tuple[Entry, ...] = (
         REPLACE,
         gpu_of,
         lambda v, m: (value(gpu_of(v), "pcie.generation", float(v["generation"])),),
+    ),
+    entry(
+        "pcie_uplink_shared",
+        "Two GPUs share a slow up-link to the host: alone each has all of it, together neither has enough.",
+        (
+            GPU,
+            FaultKey("peer", 3, "the other GPU"),
+            FaultKey("loss_percent", 40.0, "percent that each loses while both copy", 0.0, 50.0),
+        ),
+        "host_bandwidth.host_to_all_memcpy_ce",
+        UNPROVEN,
+        lambda v: pair_subject(int(v["gpu"]), int(v["peer"])),
+        _uplink,
     ),
     entry(
         "pcie_replays",

@@ -20,7 +20,7 @@ from gpuaccept.device.mock.catalogue.entry import (
     typical,
     value,
 )
-from gpuaccept.device.mock.model import Deviation, When
+from gpuaccept.device.mock.model import Deviation, HardwareModel, When
 
 HANGS: tuple[Result, Cause, Action] = ("error", "unknown", "reboot and re-run")
 ONSET = FaultKey("at_s", 400.0, "seconds after the start of the run")
@@ -49,6 +49,12 @@ def _over_time(target: str, parameter: str, first: float, last: float) -> tuple[
         )
         for number in range(1, STEPS + 1)
     )
+
+
+def _half_way(model: HardwareModel) -> float:
+    """°C: far above an idle GPU of a model, and below every one under load."""
+    whole = sum(stage.resistance_k_per_kw for stage in model.thermal.stages) / 1000.0
+    return round(model.thermal.inlet_c + 0.5 * whole * model.power.limit_w * model.power.capped_share, 1)
 
 
 FAULTS: tuple[Entry, ...] = (
@@ -106,12 +112,20 @@ FAULTS: tuple[Entry, ...] = (
     ),
     entry(
         "xid_79_in_soak",
-        "A GPU falls off the bus in the soak, when it is hot.",
+        "A GPU falls off the bus in the soak, when it is hot: past half of the way from inlet to full load.",
         (GPU, ONSET),
         "thermal_soak.duration",
         ("error", "hardware", "reboot and re-run"),
         gpu_of,
-        lambda v, m: (value(gpu_of(v), "gpu.lost", True, from_of(v)),),
+        lambda v, m: (
+            Deviation(
+                target=gpu_of(v),
+                parameter="gpu.lost",
+                value=True,
+                from_=from_of(v),
+                when=When(temperature_above=_half_way(m)),
+            ),
+        ),
     ),
     entry(
         "driver_hang",
