@@ -6,9 +6,7 @@ TFLOP/s are 2 n^3 operations over GPU event time (TOP/s for int8). The figure is
 
 from typing import Annotated, get_args
 
-from msgspec import Meta
-
-from gpuaccept.check import Check, DeviceError, Metric, Node, Parameters, Precision, Visit, gpu_subject
+from gpuaccept.check import Check, DeviceError, Meta, Metric, Node, Parameters, Precision, Visit, gpu_subject
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 NAMES = "|".join(PRECISIONS)

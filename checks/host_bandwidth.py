@@ -7,9 +7,18 @@ is shared shows as tens of percent.
 
 from typing import Annotated
 
-from msgspec import Meta
-
-from gpuaccept.check import Check, HostDirection, Metric, Node, Parameters, Reading, Unavailable, Visit, gpu_subject
+from gpuaccept.check import (
+    Check,
+    HostDirection,
+    Meta,
+    Metric,
+    Node,
+    Parameters,
+    Reading,
+    Unavailable,
+    Visit,
+    gpu_subject,
+)
 
 MIB = 1 << 20
 

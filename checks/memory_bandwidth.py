@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Annotated, Literal
 
-from msgspec import Meta
-
 from gpuaccept.check import (
     Check,
     DeviceError,
     HostDirection,
+    Meta,
     Metric,
     Node,
     Parameters,

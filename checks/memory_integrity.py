@@ -6,12 +6,11 @@ from a comparison, so its counters are read after every pattern: they are the se
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
-
 from gpuaccept.check import (
     Check,
     EccCounters,
     MarchStep,
+    Meta,
     Metric,
     Node,
     Parameters,

@@ -8,8 +8,6 @@ shows only where several GPUs meet in it, so at last one copies to all, all to o
 from collections import defaultdict
 from typing import Annotated, NamedTuple
 
-from msgspec import Meta
-
 from gpuaccept.check import (
     Better,
     Check,
@@ -18,6 +16,7 @@ from gpuaccept.check import (
     Engine,
     Kind,
     Link,
+    Meta,
     Metric,
     Node,
     PairStatus,

@@ -6,9 +6,7 @@ reaches its host by C2C as well.
 
 from typing import Annotated
 
-from msgspec import Meta
-
-from gpuaccept.check import Check, Metric, Node, Parameters, Reading, Unavailable, Visit, gpu_subject
+from gpuaccept.check import Check, Meta, Metric, Node, Parameters, Reading, Unavailable, Visit, gpu_subject
 
 
 class Settings(Parameters, frozen=True, kw_only=True):

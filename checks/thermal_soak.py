@@ -7,8 +7,6 @@ starts from the same operands on every GPU and in every visit, so that each must
 from statistics import fmean
 from typing import Annotated, Literal
 
-from msgspec import Meta
-
 from gpuaccept.check import (
     BOUND_AFTER_S,
     BOUND_SAMPLES,
@@ -16,6 +14,7 @@ from gpuaccept.check import (
     Check,
     DeviceError,
     LoadResult,
+    Meta,
     Metric,
     Node,
     Parameters,

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Literal
 
 import msgspec
+from msgspec import Meta
 
 from gpuaccept.data import Better, Column, Failure, GpuFacts, Kind, NodeFacts, Reduction, Scalar, SubjectKind
 from gpuaccept.errors import DeviceError, DeviceUnavailable, GpuacceptError
@@ -70,6 +71,7 @@ __all__ = [
     "LinkTraffic",
     "LoadResult",
     "MarchStep",
+    "Meta",
     "Metric",
     "Node",
     "NodeFacts",
@@ -100,7 +102,7 @@ __all__ = [
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of a check's parameters: annotate fields with types, defaults and bounds (`msgspec.Meta`)."""
+    """Base of a check's parameters: annotate fields with types, defaults and bounds (`Meta`, which is msgspec's)."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from gpuaccept.certificate.words import plural
 from gpuaccept.cli.output import duration, safe
 from gpuaccept.data import PlannedStep, StepRun
 from gpuaccept.run.session import Observer
@@ -48,7 +49,8 @@ class PlainLines(Observer):
     """One line a step, on standard error, as it ends."""
 
     def opened(self, node: str, gpus: int, plan: str, steps: int, seconds: float) -> None:
-        self._say(f"{node}: {gpus} GPUs, plan {plan}, {steps} steps, about {duration(seconds)} of measuring")
+        what = f"{plural(gpus, 'GPU')}, plan {plan}, {plural(steps, 'step')}"
+        self._say(f"{node}: {what}, about {duration(seconds)} of measuring")
 
     def step_ended(self, number: int, total: int, run: StepRun) -> None:
         outcome = run.outcome if run.outcome != "completed" else f"{duration(run.ended_s - run.started_s)}"
@@ -85,7 +87,7 @@ class LiveTable(Observer):
         self._live.stop()
 
     def opened(self, node: str, gpus: int, plan: str, steps: int, seconds: float) -> None:
-        self._title = safe(f"{node} · {gpus} GPUs · plan {plan} · about {duration(seconds)} of measuring")
+        self._title = safe(f"{node} · {plural(gpus, 'GPU')} · plan {plan} · about {duration(seconds)} of measuring")
 
     def step_started(self, number: int, total: int, step: PlannedStep) -> None:
         self._number, self._total = number, total

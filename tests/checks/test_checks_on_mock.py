@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from gpuaccept.bundled import bundled
 from gpuaccept.check import Check, Visit, full_name, gpu_subject
 from gpuaccept.data import Column, Failure
 from gpuaccept.device.open import DeviceSpec, check_spec, faults, open_node
@@ -208,3 +211,11 @@ def test_an_hgx_h100_counts_crc_errors_where_an_hgx_b200_cannot() -> None:
     visit = Visit(check=check, parameters=parameters_of(check, {"copies": False}), clock=node.now)
     check.measure(node, visit)
     assert "nvlink.crc_errors_new" in {column.metric for column in visit.columns()}
+
+
+def test_a_check_file_imports_nothing_but_the_public_api_and_the_standard_library() -> None:
+    for path in sorted(bundled("checks").glob("*.py")):
+        tree = ast.parse(path.read_text())
+        modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        modules |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+        assert {m for m in modules if m.partition(".")[0] not in sys.stdlib_module_names} == {"gpuaccept.check"}, path

@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +19,14 @@ from command_line import COMMAND, MOCK, SITE, SOAK_PROFILE, alive, children, gpu
 from gpuaccept.run.journal import fold, read
 
 SOAK = ("run", "--profile", "soak.yaml", "--plan", "soak", "--device", MOCK, "--real-time")
+
+
+@pytest.fixture(autouse=True)
+def hangups_are_heard() -> Iterator[None]:
+    """Children inherit what a signal does, also that it is ignored, as where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def prepared(folder: Path) -> Path:

@@ -205,4 +205,5 @@ def test_a_check_file_without_a_check_is_named(tmp_path: Path) -> None:
 def test_helper_files_begin_with_an_underscore(tmp_path: Path) -> None:
     (tmp_path / "_helper.py").write_text("raise SystemError")
 
-    load_checks(tmp_path)
+    with pytest.raises(UsageError, match="holds no check"):
+        load_checks(tmp_path)
