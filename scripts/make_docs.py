@@ -129,7 +129,7 @@ def faults() -> str:
     for fault in catalogue():
         for key in fault.keys:
             number = not isinstance(key.default, str) and key.name not in ("gpu", "peer", "link")
-            bounds = f"{key.minimum:g} to {key.maximum:g}" if number else ""
+            bounds = f"{key.minimum:g} to {key.maximum:g}" if number else ", ".join(key.words)
             grows = " (grows with the severity)" if key.name == fault.severity_key else ""
             out.append(_row((f"`{fault.name}`", f"`{key.name}`", f"{key.default}", bounds, key.summary + grows)))
     return "\n".join([*out, ""])

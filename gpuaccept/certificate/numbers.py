@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from gpuaccept.certificate.words import visible
 from gpuaccept.data import Coverage, Scalar
-from gpuaccept.judge.wording import singular
+from gpuaccept.judge import wording
 
 NARROW = "\u202f"
 
@@ -56,7 +56,7 @@ def digits_of(uncertainty: float) -> int:
 
 def quantity(value: Scalar | None, uncertainty: float | None, unit: str) -> Quantity:
     """A measured value with its U; what was read as text has none."""
-    unit = visible(unit if value != 1 else singular(unit), 20)
+    unit = visible(unit if value != 1 else wording.singular(unit), 20)
     if value is None:
         return Quantity("not measured", "", "")
     if isinstance(value, float | int) and uncertainty is not None and uncertainty > 0:
@@ -90,14 +90,8 @@ def measured_of_planned(coverage: Coverage) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `30 min`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 120:
-        return f"{plain(round(seconds, 1))} s"
-    hours, minutes = divmod(round(whole / 60), 60)
-    if hours == 0:
-        return f"{minutes} min"
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    """As the judge's words have it (`30 min`, `2 h 5 min`), but below two minutes to a tenth of a second: `0.2 s`."""
+    return f"{plain(round(seconds, 1))} s" if round(seconds) < 120 else wording.duration(seconds)
 
 
 def _grouped(whole: str) -> str:

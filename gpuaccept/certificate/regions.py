@@ -38,9 +38,9 @@ def regions(look: Lookup) -> Regions | None:
     """The maps of a node; None where none was measured."""
     found = look.estimates.get(MAP, {})
     rows = tuple(
-        _row(gpu.index, text)
+        _row(gpu.index, _levels(found[subject].value))
         for gpu in look.evidence.node.gpus
-        if (subject := f"gpu/{gpu.index}") in found and (text := _levels(found[subject].value))
+        if (subject := f"gpu/{gpu.index}") in found
     )
     legend = (
         f"Marked: {TONES[0]:g}\u202f% and more slower than the GPU's middle region, red from {TONES[-1]:g}\u202f% on."
@@ -56,6 +56,8 @@ def _levels(text: Scalar) -> tuple[float, ...]:
 
 
 def _row(gpu: int, levels: tuple[float, ...]) -> Row:
+    if not levels:
+        return Row(gpu, 1, (), "no map that this page can draw")
     tones: dict[int, list[str]] = {}
     for place, level in enumerate(levels):
         tone = sum(level >= percent - STEP_PERCENT / 2 for percent in TONES)

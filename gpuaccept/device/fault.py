@@ -16,13 +16,17 @@ FaultValues = Mapping[str, FaultValue]
 
 @dataclass(frozen=True)
 class FaultKey:
-    """A key of a fault: `NAME:key=value`. `gpu`, `peer` and `link` name parts; other numbers have bounds."""
+    """A key of a fault: `NAME:key=value`. `gpu`, `peer` and `link` name parts; other numbers have bounds.
+
+    `words` are all texts that it may have, as the driver has them; empty where any will do.
+    """
 
     name: str
     default: FaultValue
     summary: str
     minimum: float = 0.0
     maximum: float = 1e9
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,6 @@ class Fault:
 
 
 _LIST = "`gpuaccept checks matrix` lists all faults and their keys"
-_WORDS = {("nvlink_remote_wrong_type", "type"): ("gpu", "npu", "unknown")}
-"""Keys whose text is one of few, as NVML has them: any other would simulate what no driver says."""
 
 
 def check_text(text: str, catalogue: Iterable[Fault]) -> None:
@@ -71,7 +73,7 @@ def check_text(text: str, catalogue: Iterable[Fault]) -> None:
         raise UsageError(f"--fault {text!r} names no fault", _LIST)
     if name not in known:
         raise UsageError(f"unknown fault {name!r}{_near(name, known)}", _LIST)
-    keys = [key.name for key in known[name].keys]
+    keys = {key.name: key for key in known[name].keys}
     seen: set[str] = set()
     for pair in rest.split(",") if rest else ():
         key, equals, value = pair.partition("=")
@@ -83,7 +85,7 @@ def check_text(text: str, catalogue: Iterable[Fault]) -> None:
         if key in seen:
             raise UsageError(f"fault {name}: {key} is given twice", "for a second part give --fault a second time")
         seen.add(key)
-        words = _WORDS.get((name, key))
+        words = keys[key].words
         if words and value not in words:
             raise UsageError(f"fault {name}: {key}={value} is not one of {', '.join(words)}{_near(value, words)}")
 

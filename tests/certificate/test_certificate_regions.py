@@ -42,6 +42,7 @@ def test_a_region_is_marked_by_how_slow_it_is(text: str, tones: dict[int, list[i
 @pytest.mark.parametrize("value", ["", "not a map", 3.0, "<b>", "II II"])
 def test_what_is_no_map_is_not_drawn(value: str | float) -> None:
     assert regions._levels(value) == ()
+    assert regions._row(2, ()).words == "no map that this page can draw"
 
 
 def test_the_page_marks_the_slow_regions_of_the_gpu_that_has_them(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The soak by one of gpuaccept's own kernels: tensor cores at work on whole numbers, with a copy through memory beside.
 
-`MMA` (soak.cu) runs on every GPU; `WIDE` (soak_wide.cu) has the tensor cores' full rate on those that need other
+`MMA` (soak.cu) runs on every GPU; `wide` (soak_wide.cu) has the tensor cores' full rate on those that need other
 instructions for it, and stays off where no card has confirmed it.
 """
 

@@ -67,7 +67,7 @@ FAULTS: tuple[Entry, ...] = (
     entry(
         "nvlink_remote_wrong_type",
         "One NVLink ends at something else than a switch.",
-        (GPU, LINK, FaultKey("type", "gpu", "what NVML sees at the other end")),
+        (GPU, LINK, FaultKey("type", "gpu", "what NVML sees at the other end", words=("gpu", "npu", "unknown"))),
         "nvlink.remote_type",
         REPLACE,
         link_of,
