@@ -188,6 +188,17 @@ def _node(
     return Metric(name, unit, description, kind, better, "node", named_by=named_by)
 
 
+REMEDIES = {
+    "other_processes": "`nvidia-smi` lists them: let them end, or drain the node first.",
+    "numa_node": "Look in the BIOS set-up (NPS, sub-NUMA clustering), and at which riser the GPU hangs.",
+    "iommu": "`iommu=pt` on the kernel's command line, then reboot the node.",
+    "acs_redirect": "Switch ACS off in the BIOS set-up, or by setpci at every boot.",
+    "governor": "`cpupower frequency-set -g performance`, or the performance profile of the BIOS set-up.",
+    "numa_balancing": "`sysctl -w kernel.numa_balancing=0`, and the same line in /etc/sysctl.d for good.",
+    "fabric_manager": "`systemctl enable --now nvidia-fabricmanager`; `journalctl -u nvidia-fabricmanager` says why it"
+    " does not run.",
+}
+
 CHECK = Check(
     name="host",
     purpose="XIDs and other users of the GPUs, and the machine around them: network, drives, memory, settings",
@@ -217,6 +228,7 @@ CHECK = Check(
         _node("telemetry_readers", "Other programs that read the GPUs", "programs", "counted", "lower"),
     ),
     measure=measure,
+    remedies=REMEDIES,
     seconds=lambda parameters, gpus: 1.0 + 0.1 * gpus,
     detects=(
         "numa_wrong",

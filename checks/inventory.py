@@ -48,6 +48,29 @@ METRICS = (
 )
 
 
+_ECC = "`nvidia-smi{gpu} --ecc-config=1` switches ECC on (0: off); then reboot the node."
+_MIG = "`nvidia-smi{gpu} -mig 0` switches MIG off (1: on); then reset the GPU or reboot the node."
+_FIRMWARE = "Bring all GPUs to one release of the firmware with the supplier's update tool."
+
+REMEDIES = {
+    "ecc_mode": _ECC,
+    "ecc_mode_pending": _ECC,
+    "mig_mode": _MIG,
+    "mig_mode_pending": _MIG,
+    "persistence_mode": "`nvidia-smi{gpu} -pm 1` until the next boot,"
+    " `systemctl enable --now nvidia-persistenced` for good.",
+    "compute_mode": "`nvidia-smi{gpu} -c 0` sets the default compute mode.",
+    "cc_mode": "NVIDIA's gpu-admin-tools (`--set-cc-mode`) switch confidential computing while the GPU is idle.",
+    "power_limit_enforced": "`nvidia-smi{gpu} -pl WATTS` sets it; a cap by the BMC or the rack's power manager"
+    " stands above it.",
+    "fabric_manager_matches_driver": "Install the fabric manager of the driver's own version, then"
+    " `systemctl restart nvidia-fabricmanager`.",
+    "vbios": _FIRMWARE,
+    "inforom_image": _FIRMWARE,
+}
+"""Options as `man nvidia-smi` has them."""
+
+
 def measure(node: Node, visit: Visit) -> None:
     """Read the node's facts anew, then every GPU's settings."""
     facts = node.facts()
@@ -98,6 +121,7 @@ CHECK = Check(
     scope="node",
     metrics=METRICS,
     measure=measure,
+    remedies=REMEDIES,
     seconds=lambda parameters, gpus: 0.5 + 0.2 * gpus,
     detects=(
         "gpu_missing",

@@ -319,6 +319,19 @@ def _of_copies(name: str, unit: str, description: str, kind: Kind = "sampled", s
     return Metric(name, unit, description, kind, better, subject, by_state=True, group="copies")
 
 
+_FABRIC = "`systemctl restart nvidia-fabricmanager`; `journalctl -u nvidia-fabricmanager` says what it waits for."
+_BYPASSED = "`nvidia-smi nvlink -s` and `nvidia-smi topo -p2p n` show the links and pairs that are out of use."
+_P2P = "`nvidia-smi topo -p2p {mode}` shows all pairs; look in /etc/modprobe.d for options of the module nvidia."
+REMEDIES = {
+    "fabric_state": _FABRIC,
+    "fabric_status": _FABRIC,
+    "fabric_health": _FABRIC,
+    "p2p_read": _P2P.replace("{mode}", "r"),
+    "p2p_write": _P2P.replace("{mode}", "w"),
+    "link_bytes_share": _BYPASSED,
+    "together_bytes_share": _BYPASSED,
+}
+
 CHECK = Check(
     name="nvlink",
     purpose="State, errors and reach of every NVLink and pair of GPUs, and verified copies between all pairs",
@@ -354,6 +367,7 @@ CHECK = Check(
         _of_copies("wrong_words", "words", "Words that came out wrong between two GPUs", "counted"),
     ),
     measure=measure,
+    remedies=REMEDIES,
     parameters=Settings,
     seconds=_seconds,
     detects=(

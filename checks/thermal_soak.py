@@ -356,6 +356,10 @@ CHECK = Check(
     scope="gpu",
     metrics=METRICS,
     measure=measure,
+    remedies={
+        "unexplained_clock_share": "`nvidia-smi{gpu} -q -d CLOCK` shows clocks that are locked, `nvidia-smi{gpu} -rgc`"
+        " frees them.",
+    },
     parameters=Settings,
     seconds=lambda parameters, gpus: parameters.duration_s + 2.0 if isinstance(parameters, Settings) else 2.0,
     detects=(

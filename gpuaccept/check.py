@@ -137,6 +137,8 @@ class Check:
     `scope` says which GPUs one process sees: `gpu` checks run in one worker a GPU, `node` checks in one for all.
     `groups(parameters)` names the metric groups that a step with these parameters yields (default: all metrics).
     `seconds(parameters, gpus)` estimates the duration. `series` maps each series' name to its unit.
+    `remedies` maps a metric to a sentence for whoever is at the node: how the setting that it shows is put right. In it
+    `{gpu}` becomes ` -i BUS`, as nvidia-smi takes it, where the finding is of one GPU.
     """
 
     name: str
@@ -149,6 +151,7 @@ class Check:
     detects: tuple[str, ...] = ()
     groups: Callable[[Parameters], frozenset[str]] | None = None
     series: tuple[tuple[str, str], ...] = ()
+    remedies: Mapping[str, str] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,10 @@ from gpuaccept.data.profile import Layer, Profile
 
 
 class MetricDeclaration(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """A metric as its check declared it at the time of the run; `name` is complete (check, metric, state)."""
+    """A metric as its check declared it at the time of the run; `name` is complete (check, metric, state).
+
+    `remedy` says how the setting that it shows is put right.
+    """
 
     name: MetricName
     unit: str
@@ -21,6 +24,7 @@ class MetricDeclaration(Value, frozen=True, kw_only=True, omit_defaults=True):
     series: str = ""
     reduction: Reduction | None = None
     named_by: str = ""
+    remedy: str = ""
 
 
 class CheckFacts(Value, frozen=True, kw_only=True):

@@ -98,7 +98,7 @@ def _sentences(scope: Scope, cause: Cause, action: Action, found: Part, limit: L
         setting = subject_matter(declared.description) if declared else limit.metric
         return (
             f"Correct the setting on {name}: {setting} ({miss.reason}).",
-            "Reboot if the setting asks for it.",
+            _how(declared.remedy if declared else "", found),
             rerun,
         )
     if action == "call the facility":
@@ -129,6 +129,13 @@ def _sentences(scope: Scope, cause: Cause, action: Action, found: Part, limit: L
         f"Run {run}.",
         "If the finding stays, send the record to the supplier.",
     )
+
+
+def _how(remedy: str, found: Part) -> str:
+    """A check's remedy as it is typed for this part."""
+    if not remedy:
+        return "Reboot if the setting asks for it."
+    return remedy.replace("{gpu}", f" -i {found.pci_bus_id}" if found.pci_bus_id else "")
 
 
 def _exchange(found: Part) -> tuple[str, ...]:

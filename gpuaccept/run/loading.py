@@ -118,8 +118,12 @@ def _declare(check: Check, path: Path) -> tuple[MetricDeclaration, ...]:
                     series=f"{check.name}.{metric.series}" if metric.series else "",
                     reduction=metric.reduction,
                     named_by=f"{check.name}.{metric.named_by}" if metric.named_by else "",
+                    remedy=check.remedies.get(metric.name, ""),
                 )
             )
+    unknown = sorted(check.remedies.keys() - {metric.name for metric in check.metrics})
+    if unknown:
+        raise UsageError(f"{path}: remedies of {', '.join(unknown)}: no such metric", "name a metric of the check")
     names = [one.name for one in out]
     if len(names) != len(set(names)):
         raise UsageError(f"{path}: two metrics have one name", "metric names must differ")

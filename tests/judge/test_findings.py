@@ -176,6 +176,21 @@ def test_a_setting_to_correct_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("metric", "subject", "typed"),
+    [(DRIVER, "node", "run `tool`"), (PENDING, "gpu/2", "run `tool -i 0000:02:00.0`")],
+)
+def test_how_a_setting_is_corrected_is_what_its_check_says(metric: str, subject: str, typed: str) -> None:
+    limits = [replace(one, action="correct the setting") for one in LIMITS if one.metric == metric]
+    found = edit(evidence(limits=limits), metric, lambda s, x, c: ("1",) if s == subject else x)
+    checks = tuple(
+        replace(check, metrics=tuple(replace(one, remedy="run `tool{gpu}`") for one in check.metrics))
+        for check in found.checks
+    )
+    assert the_only(replace(found, checks=checks)).advice[1].startswith(typed)
+    assert the_only(found).advice[1] == "Reboot if the setting asks for it."
+
+
 def test_what_stands_out_is_shown_with_the_node_s_median_as_a_number() -> None:
     found = evidence(limits=[one for one in LIMITS if one.id == "copy-node"], looks=2)
     finding = the_only(scale(found, COPY, "gpu/2", 0.97))
