@@ -29,7 +29,7 @@ Visits = list[tuple[tuple[float, int, int], list[Any]]]  # (at_s, look, visit) a
 def main() -> int:
     names = [one for one in sys.argv[1:] if one != "--allow-simulated"]
     try:
-        if len(names) not in (1, 2):
+        if len(names) not in (1, 2) or names[0][:1] == "-":
             raise OSError(0, __doc__, "usage")
         predicate = signed_predicate(*names)
         verdicts, not_in_plan, decision = Judge(predicate["evidence"]).judge()
