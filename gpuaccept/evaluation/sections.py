@@ -57,8 +57,12 @@ def bounded(done: Sequence[Done], counts: Callable[[Done], bool]) -> str:
     """A rate that should be small: how many of how many, and its one-sided upper 95 % bound."""
     if not done:
         return "none tried"
-    number = sum(map(counts, done))
-    return f"{number} of {len(done)}; at most {100 * upper95(number, len(done)):.3g} %"
+    return at_most(sum(map(counts, done)), len(done))
+
+
+def at_most(number: int, of: int) -> str:
+    """How many of how many, and the one-sided upper 95 % bound of the rate."""
+    return f"{number} of {of}; at most {100 * upper95(number, of):.3g} %" if of else "none tried"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -233,8 +237,8 @@ def retests(done: Sequence[Done]) -> list[str]:
     for label, pairs in pairs_of(done).items():
         same = Rate(sum(a.result.decision == b.result.decision for a, b in pairs), len(pairs))
         flips = sum(flipped(a, b) for a, b in pairs)
-        rows.append([label, str(same), f"{flips} of {len(pairs)}; at most {100 * upper95(flips, len(pairs)):.3g} %"])
-    return table(["nodes", "same decision", "accepted ↔ rejected"], rows)
+        rows.append([label, str(same), at_most(flips, len(pairs)), at_most(*verdict_flips(pairs))])
+    return table(["nodes", "same decision", "accepted ↔ rejected", "verdicts: pass ↔ fail"], rows)
 
 
 def pairs_of(done: Sequence[Done]) -> dict[str, list[tuple[Done, Done]]]:
@@ -253,6 +257,17 @@ def pairs_of(done: Sequence[Done]) -> dict[str, list[tuple[Done, Done]]]:
 def flipped(one: Done, other: Done) -> bool:
     """From accepted to rejected or back."""
     return {one.result.decision, other.result.decision} == {"accepted", "rejected"}
+
+
+def verdict_flips(pairs: Sequence[tuple[Done, Done]]) -> tuple[int, int]:
+    """Verdicts that went from pass to fail or back, and all that were one of both in test and re-test."""
+    flips = both = 0
+    for one, other in pairs:
+        first, again = one.result.missed, other.result.missed
+        results = [{first.get(key, "pass"), again.get(key, "pass")} for key in {**first, **again}]
+        flips += results.count({"pass", "fail"})
+        both += one.result.passed + len(first) - sum(not two <= {"pass", "fail"} for two in results)
+    return flips, both
 
 
 def covered(done: Sequence[Done], shape: str = "") -> dict[str, Rate]:

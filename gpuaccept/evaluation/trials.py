@@ -80,6 +80,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether its verdict, cause and action are those that the catalogue states."""
     seen: bool = False
     """Whether memory bandwidth of the GPU at fault did not pass."""
+    passed: int = 0
+    """Verdicts that are a pass, of good nodes and of nodes that are tested twice."""
+    missed: dict[str, str] = {}
+    """Of the same: `limit subject` of every other verdict, and what it is."""
     covered: dict[str, tuple[int, int]] = {}
     """Metric: stated 95 % intervals that hold the true value, and all."""
     broke: str = ""
@@ -123,6 +127,7 @@ def _perform(task: Task) -> Result:
         truth = run(profile, task.twin, task.seed, task.faults, task.plan, task.start_s)
         covered = coverage(trial.evidence, truth.evidence)
     steps = trial.evidence.steps
+    judged = trial.judgement.judged if task.group in ("healthy", "retest") else ()
     return Result(
         key=task.key,
         decision=trial.judgement.decision,
@@ -138,6 +143,8 @@ def _perform(task: Task) -> Result:
             one.part.gpu == values.get("gpu", -1) and one.metric.startswith("memory_bandwidth.")
             for one in trial.judgement.findings
         ),
+        passed=sum(one.passed for one in judged),
+        missed={f"{one.limit} {verdict.subject}": verdict.result for one in judged for verdict in one.missed},
         covered=covered,
     )
 

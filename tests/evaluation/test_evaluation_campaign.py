@@ -217,6 +217,22 @@ def test_what_comes_rarely_is_said_to_be_missed(tmp_path: Path) -> None:
     assert "| `nvlink_recoveries_creeping` | 8.6 recoveries of a link | 1.07 | 34 % |" in text
 
 
+def test_verdicts_that_flip_between_two_tests_of_a_node_are_counted(tmp_path: Path) -> None:
+    again = _task(group="retest", label="good", start_s=campaign.DAY_S)
+    first = Result(key="", decision="accepted", passed=96, missed={"a gpu/0": "fail", "b gpu/1": "inconclusive"})
+    second = Result(key="", decision="accepted", passed=96, missed={"c gpu/0": "fail", "b gpu/1": "fail"})
+    made = campaign.Campaign((_task(), again))
+    text = page(made, {_task().key: first, again.key: second}, ABOUT)
+
+    assert "| verdicts that went from pass to fail or back, good | at most 0.01 % | 2 of 97; at most" in text
+    assert "| accepted ↔ rejected on re-test, good | at most 0.01 % | 0 of 1; at most" in text
+
+
+def test_a_good_node_s_result_counts_its_verdicts(healthy: Result) -> None:
+    assert healthy.passed > 500
+    assert "pass" not in healthy.missed.values()
+
+
 def test_intervals_of_other_shapes_of_scatter_stand_apart(tmp_path: Path) -> None:
     sizes = Sizes(0, 0, 0, 0, 0, (), 0, 1, 0, shape=1)
     made = [task for task in campaign.campaign(sizes, PROFILE, MODEL, tmp_path).tasks if task.group == "coverage"]
