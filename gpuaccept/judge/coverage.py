@@ -51,7 +51,7 @@ def _soaked(scope: Scope, data: Tables) -> list[float]:
     declared = scope.declared.get(DURATION)
     if declared is None:
         return []
-    measured = data.measured(declared)
+    measured = data.of(declared).measured
     return [
         sum(value for samples in measured.visits(subject) for value in samples if isinstance(value, float))
         for subject in scope.expected(declared)

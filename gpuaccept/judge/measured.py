@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import cached_property
-from operator import attrgetter
+from itertools import chain
+from operator import attrgetter, lt
 
 from gpuaccept.data import Column, Scalar
 from gpuaccept.judge.subjects import order
@@ -20,12 +21,15 @@ class Measured:
 
     def __init__(self, columns: Sequence[Column], expected: tuple[str, ...], repetitive: bool = True) -> None:
         """`repetitive`: most samples are the same, as states and counters are, and figures of speed are not."""
-        self._repetitive = repetitive
-        self._columns = sorted(columns, key=_key) if len(columns) > 1 else list(columns)
-        self._keys: tuple[Key, ...] = tuple(map(_key, self._columns))
+        self._columns, self._keys = columns, tuple(map(_key, columns))
+        apart = _rise(self._keys)
+        if not apart:
+            self._columns = sorted(columns, key=_key)
+            self._keys = tuple(map(_key, self._columns))
+            apart = _rise(self._keys)
         self._rows: dict[str, dict[Key, Samples]] | None = None
-        self._distinct: set[Samples] | None = None
-        self.even = self._is_even(expected)
+        self._distinct: Set[Samples] = frozenset()
+        self.even = apart and self._is_even(expected, repetitive)
         """Every visit holds exactly the expected subjects, all with the same number of samples: the usual case."""
         self.subjects = expected
         self.most = len(self._columns)
@@ -57,31 +61,29 @@ class Measured:
         """Samples of each complete visit of a subject, in order of time."""
         return self._visits[subject]
 
-    def distinct(self) -> set[Samples]:
-        """Every different tuple of samples that any visit holds, for metrics that are `even`."""
-        if self._distinct is None:
-            rows = [column.samples for column in self._columns]
-            one = rows[0][:1]
-            # counting is quicker than hashing, and most states and counters are the same everywhere
-            same = bool(one) and all(row.count(one[0]) == len(row) for row in rows)
-            self._distinct = set(one) if same else set().union(*rows)
+    def distinct(self) -> Set[Samples]:
+        """Every different tuple of samples that any visit holds, for repetitive metrics that are `even`."""
         return self._distinct
 
-    def columns(self) -> list[Column]:
+    def columns(self) -> Sequence[Column]:
         """Columns in order of time."""
         return self._columns
 
-    def _is_even(self, expected: tuple[str, ...]) -> bool:
+    def _is_even(self, expected: tuple[str, ...], repetitive: bool) -> bool:
         columns, count = self._columns, len(expected)
-        if not columns or (len(columns) > 1 and len(set(self._keys)) != len(columns)):
+        if not count or not columns or [column.subjects for column in columns] != [expected] * len(columns):
             return False
-        for column in columns:
-            if len(column.samples) != count or (column.subjects is not expected and column.subjects != expected):
-                return False
-        if self._repetitive:
-            sizes = set(map(len, self.distinct()))
-        else:
-            sizes = set().union(*[map(len, column.samples) for column in columns])
+        rows = [column.samples for column in columns]
+        one = rows[0][:1]
+        # comparing is quicker than hashing, and most states and counters are the same everywhere
+        if repetitive and rows == [one * count] * len(rows):
+            self._distinct = frozenset(one)
+            return bool(one) and bool(one[0])
+        if set(map(len, rows)) != {count}:
+            return False
+        if repetitive:
+            self._distinct = frozenset().union(*rows)
+        sizes = set(map(len, self._distinct if repetitive else chain.from_iterable(rows)))
         return len(sizes) == 1 and 0 not in sizes
 
     def _sort_out(self) -> dict[str, dict[Key, Samples]]:
@@ -96,3 +98,8 @@ class Measured:
             subject: {key: samples for key, samples in visits.items() if len(samples) == full}
             for subject, visits in rows.items()
         }
+
+
+def _rise(keys: tuple[Key, ...]) -> bool:
+    """Whether visits are in order, and each is there once: as runs write them."""
+    return all(map(lt, keys, keys[1:]))
