@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from functools import cached_property
-from itertools import chain
 from operator import attrgetter, lt
 
 from gpuaccept.data import Column, Scalar
@@ -13,7 +12,7 @@ from gpuaccept.judge.subjects import order
 Key = tuple[float, int, int]
 """(at_s, look, visit): what tells visits apart, and orders them."""
 Samples = tuple[Scalar, ...]
-_key = attrgetter("at_s", "look", "visit")
+_key, _at_s = attrgetter("at_s", "look", "visit"), attrgetter("at_s")
 
 
 class Measured:
@@ -21,14 +20,12 @@ class Measured:
 
     def __init__(self, columns: Sequence[Column], expected: tuple[str, ...], repetitive: bool = True) -> None:
         """`repetitive`: most samples are the same, as states and counters are, and figures of speed are not."""
-        self._columns, self._keys = columns, tuple(map(_key, columns))
-        apart = _rise(self._keys)
-        if not apart:
-            self._columns = sorted(columns, key=_key)
-            self._keys = tuple(map(_key, self._columns))
-            apart = _rise(self._keys)
+        times = list(map(_at_s, columns))
+        in_order = all(map(lt, times, times[1:]))  # as runs write them
+        self._columns = columns if in_order else sorted(columns, key=_key)
         self._rows: dict[str, dict[Key, Samples]] | None = None
-        self._distinct: Set[Samples] = frozenset()
+        self._distinct: set[Samples] = set()
+        apart = in_order or len(set(self._keys)) == len(columns)
         self.even = apart and self._is_even(expected, repetitive)
         """Every visit holds exactly the expected subjects, all with the same number of samples: the usual case."""
         self.subjects = expected
@@ -42,6 +39,10 @@ class Measured:
             self.most, self.fewest = max(counts, default=0), min(counts, default=0)
 
     @cached_property
+    def _keys(self) -> tuple[Key, ...]:
+        return tuple(map(_key, self._columns))
+
+    @cached_property
     def _visits(self) -> dict[str, tuple[Samples, ...]]:
         """Subject -> samples of each visit."""
         if self._rows is not None:
@@ -51,7 +52,7 @@ class Measured:
     @cached_property
     def looks(self) -> int:
         """The number of the last look that has a visit."""
-        return max([key[1] for key in self._keys], default=0)
+        return max([column.look for column in self._columns], default=0)
 
     def keys(self, subject: str) -> tuple[Key, ...]:
         """The complete visits of a subject, in order of time."""
@@ -61,7 +62,7 @@ class Measured:
         """Samples of each complete visit of a subject, in order of time."""
         return self._visits[subject]
 
-    def distinct(self) -> Set[Samples]:
+    def distinct(self) -> set[Samples]:
         """Every different tuple of samples that any visit holds, for repetitive metrics that are `even`."""
         return self._distinct
 
@@ -70,20 +71,21 @@ class Measured:
         return self._columns
 
     def _is_even(self, expected: tuple[str, ...], repetitive: bool) -> bool:
-        columns, count = self._columns, len(expected)
-        if not count or not columns or [column.subjects for column in columns] != [expected] * len(columns):
-            return False
-        rows = [column.samples for column in columns]
-        one = rows[0][:1]
-        # comparing is quicker than hashing, and most states and counters are the same everywhere
-        if repetitive and rows == [one * count] * len(rows):
-            self._distinct = frozenset(one)
-            return bool(one) and bool(one[0])
-        if set(map(len, rows)) != {count}:
-            return False
-        if repetitive:
-            self._distinct = frozenset().union(*rows)
-        sizes = set(map(len, self._distinct if repetitive else chain.from_iterable(rows)))
+        count = len(expected)
+        sizes: set[int] = set()
+        distinct: set[Samples] = set()
+        for column in self._columns:
+            rows = column.samples
+            if len(rows) != count or (column.subjects is not expected and column.subjects != expected):
+                return False
+            if not repetitive:
+                sizes.update(map(len, rows))
+            elif rows and rows.count(rows[0]) == count:  # quicker than to hash them all
+                distinct.add(rows[0])
+            else:
+                distinct.update(rows)
+        self._distinct = distinct
+        sizes.update(map(len, distinct))
         return len(sizes) == 1 and 0 not in sizes
 
     def _sort_out(self) -> dict[str, dict[Key, Samples]]:
@@ -98,8 +100,3 @@ class Measured:
             subject: {key: samples for key, samples in visits.items() if len(samples) == full}
             for subject, visits in rows.items()
         }
-
-
-def _rise(keys: tuple[Key, ...]) -> bool:
-    """Whether visits are in order, and each is there once: as runs write them."""
-    return all(map(lt, keys, keys[1:]))

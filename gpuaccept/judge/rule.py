@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from itertools import chain
 
 from gpuaccept.data import Limit, MetricDeclaration, Scalar
@@ -238,7 +238,7 @@ def _kept(keeps: Callable[[Scalar], bool], sample: Scalar) -> bool:
         return False
 
 
-def _all_kept(different: Set[Samples], keeps: Callable[[Scalar], bool]) -> bool:
+def _all_kept(different: set[Samples], keeps: Callable[[Scalar], bool]) -> bool:
     try:
         return all(map(keeps, chain.from_iterable(different)))
     except Unjudgeable:
