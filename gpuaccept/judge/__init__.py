@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpuaccept.data import Evidence, Judgement, Kind, Look
+from gpuaccept.data import Cohort, Evidence, Judgement, Kind, Look
 from gpuaccept.judge.conclude import conclude, no_cohort, not_judged
 from gpuaccept.judge.estimate import Estimate
 from gpuaccept.judge.measured import Samples
@@ -13,7 +13,7 @@ from gpuaccept.judge.readings import as_shown
 from gpuaccept.judge.risk import POWER, Risk, guard, risk
 from gpuaccept.judge.rule import judge_limits
 from gpuaccept.judge.scope import Scope, check_of, cohort_of, scope
-from gpuaccept.judge.tables import Tables, by_metric
+from gpuaccept.judge.tables import Table, Tables
 from gpuaccept.judge.wording import requirement
 
 __all__ = ["POWER", "Estimate", "Risk", "estimates", "guard", "judge", "look", "part", "requirement", "risk"]
@@ -32,7 +32,7 @@ def judge(evidence: Evidence) -> Judgement:
         reason = f"The plan was made for cohort {evidence.plan.cohort or 'none'}; the GPUs are those of {cohort.name}."
         return not_judged(evidence, cohort.name, reason)
     ground = scope(evidence, cohort)
-    data = by_metric(ground)
+    data = Tables(ground)
     return conclude(ground, data, judge_limits(ground, data))
 
 
@@ -43,7 +43,7 @@ def look(evidence: Evidence, judgement: Judgement) -> Look:
     if cohort is None or cohort.name != evidence.plan.cohort or not open_ones:
         return Look(checks=())
     ground = scope(evidence, cohort)
-    data = by_metric(ground)
+    data = Tables(ground)
     wanted: dict[tuple[str, str], None] = {}
     outcomes = judge_limits(ground, data)
     condemned = {
@@ -56,7 +56,7 @@ def look(evidence: Evidence, judgement: Judgement) -> Look:
         declared = outcome.declared
         if outcome.limit.effect == "observe" or declared is None or declared.kind != "sampled":
             continue
-        if data.measured(declared).looks >= cohort.looks:
+        if data.of(declared).measured.looks >= cohort.looks:
             continue
         if any(
             m.result == "inconclusive" and m.why in _LOOK_AGAIN and (declared.name, m.subject) not in condemned
@@ -75,18 +75,19 @@ def estimates(evidence: Evidence) -> dict[str, dict[str, Estimate]]:
     if cohort is None:
         return {}
     ground = scope(evidence, cohort)
-    data = by_metric(ground)
-    found = {name: _estimates(ground, data, name) for name in data.columns if name in ground.declared}
+    data = Tables(ground)
+    found = {
+        name: _estimates(data.of(ground.declared[name]), cohort) for name in data.columns if name in ground.declared
+    }
     return {name: values for name, values in found.items() if values}
 
 
-def _estimates(ground: Scope, data: Tables, name: str) -> dict[str, Estimate]:
-    declared = ground.declared[name]
-    measured = data.measured(declared)
+def _estimates(table: Table, cohort: Cohort) -> dict[str, Estimate]:
+    declared, measured = table.declared, table.measured
     if declared.kind == "sampled":
-        sampled = data.sampled(declared)
-        return {s: one for s in measured.subjects if (one := sampled.estimate(s, ground.cohort.tails)) is not None}
-    changes = data.changes(declared).values if declared.kind in ("difference", "rate") else None
+        estimated = {subject: table.sampled.estimate(subject, cohort.tails) for subject in measured.subjects}
+        return {subject: one for subject, one in estimated.items() if one is not None}
+    changes = table.changes.values if declared.kind in ("difference", "rate") else None
     out: dict[str, Estimate] = {}
     known: dict[tuple[Sequence[Samples], float | None], Estimate] = {}  # most subjects of a node show the same
     for subject in measured.subjects:

@@ -26,7 +26,7 @@ def conclude(scope: Scope, data: Tables, outcomes: list[Outcome]) -> Judgement:
         reason=reason,
         plan=evidence.plan.name,
         cohort=scope.cohort.name,
-        judged=tuple(_judged(outcome) for outcome in outcomes),
+        judged=tuple(map(_judged, outcomes)),
         findings=found,
         coverage=coverage(scope, data, outcomes),
         not_in_plan=tuple(
@@ -34,8 +34,9 @@ def conclude(scope: Scope, data: Tables, outcomes: list[Outcome]) -> Judgement:
         ),
         assumptions=sum(outcome.limit.source == "assumption" for outcome in required),
         observed_misses=sum(
-            outcome.limit.effect == "observe" and any(m.result == "fail" for m in outcome.misses.values())
+            any(miss.result == "fail" for miss in outcome.misses.values())
             for outcome in outcomes
+            if outcome.limit.effect == "observe"
         ),
     )
 
@@ -107,8 +108,9 @@ def _empty(
 
 
 def _decide(evidence: Evidence, required: list[Outcome], found: tuple[Finding, ...]) -> tuple[Decision, str]:
-    failed = sum(miss.result == "fail" for outcome in required for miss in outcome.misses.values())
-    total = sum(len(outcome.subjects) for outcome in required)
+    results = [miss.result for outcome in required if outcome.misses for miss in outcome.misses.values()]
+    failed = results.count("fail")
+    total = sum([len(outcome.subjects) for outcome in required])
     if failed:
         verb = "is" if failed == 1 else "are"
         return "rejected", f"{_leading(found, 'fail')}{failed} of {_all(total)} {verb} measured and not met."
@@ -116,8 +118,7 @@ def _decide(evidence: Evidence, required: list[Outcome], found: tuple[Finding, .
         return "not decided", f"The run is not complete: {evidence.incomplete_reason or 'its end is missing'}."
     if not required:
         return "not decided", "No required limit of the profile is judged by this plan."
-    open_ones = sum(len(outcome.misses) for outcome in required)
-    if open_ones:
+    if open_ones := len(results):
         verb = "has" if open_ones == 1 else "have"
         return "not decided", f"{_leading(found)}{open_ones} of {_all(total)} {verb} no verdict of pass or fail."
     return "accepted", f"All {total} requirements of plan {evidence.plan.name} are met."

@@ -25,10 +25,12 @@ def coverage(scope: Scope, data: Tables, outcomes: list[Outcome]) -> tuple[Cover
     A GPU, link or pair counts as measured where every required limit on its kind was put to samples of it.
     """
     required = [outcome for outcome in outcomes if outcome.limit.effect == "require"]
+    kinds = {outcome.declared.subject for outcome in required if outcome.declared is not None}
+    missed = [outcome for outcome in required if outcome.misses]
     out = []
     for kind, what, unit in _KINDS:
-        on_it = [o for o in required if o.declared is not None and o.declared.subject == kind]
-        if on_it:
+        if kind in kinds:
+            on_it = [o for o in missed if o.declared is not None and o.declared.subject == kind]
             lost = {s for o in on_it for s, miss in o.misses.items() if miss.result in _NOT_MEASURED}
             planned = expected(kind, scope.gpus, scope.cohort.links_per_gpu)
             out.append(_entry(what, unit, len(planned), len(planned) - len(lost.intersection(planned))))
@@ -41,7 +43,7 @@ def coverage(scope: Scope, data: Tables, outcomes: list[Outcome]) -> tuple[Cover
         out.append(_entry("GPUs with the whole soak", "GPUs", scope.gpus, sum(s >= WHOLE * soak for s in soaked)))
         out.append(_entry("shortest soak of a GPU", "s", soak, min(soaked, default=0.0)))
     verdicts = sum(len(outcome.subjects) for outcome in required)
-    open_ones = sum(miss.result in _NOT_MEASURED for outcome in required for miss in outcome.misses.values())
+    open_ones = sum(miss.result in _NOT_MEASURED for outcome in missed for miss in outcome.misses.values())
     out.append(_entry("requirements", "verdicts", verdicts, verdicts - open_ones))
     return tuple(out)
 
@@ -51,7 +53,7 @@ def _soaked(scope: Scope, data: Tables) -> list[float]:
     declared = scope.declared.get(DURATION)
     if declared is None:
         return []
-    measured = data.measured(declared)
+    measured = data.of(declared).measured
     return [
         sum(value for samples in measured.visits(subject) for value in samples if isinstance(value, float))
         for subject in scope.expected(declared)

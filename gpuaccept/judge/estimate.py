@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, compress
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gpuaccept.data import MetricFacts, Scalar, Sigma, Tails
 from gpuaccept.judge.measured import Measured
@@ -47,13 +47,12 @@ class Sampled:
         self._halves: dict[tuple[int, Tails], float | None] = {}
         self._scattering: dict[str, bool] | None = None
         self._values: dict[str, tuple[float, ...]] = _all_medians(measured) or {
-            subject: tuple(_middle(samples) for samples in measured.visits(subject))
+            subject: tuple(map(_middle, rows))
             for subject in measured.subjects
-            if all(isinstance(value, float) for samples in measured.visits(subject) for value in samples)
+            if (rows := measured.visits(subject)) and all(isinstance(v, float) for samples in rows for v in samples)
         }
-        found = self._values if all(self._values.values()) else {s: v for s, v in self._values.items() if v}
-        self._ordered = dict(zip(found, map(sorted, found.values()), strict=True))
-        self.middles: dict[str, float] = dict(zip(found, _middles(self._ordered.values()), strict=True))
+        self._ordered = list(map(sorted, self._values.values()))
+        self.middles: dict[str, float] = dict(zip(self._values, _middles(self._ordered), strict=True))
         """The judged value of each subject: median of the visits' medians, over all looks."""
 
     def visits(self, subject: str) -> tuple[float, ...]:
@@ -88,8 +87,8 @@ class Sampled:
             span = math.sqrt(2) * bound
             wide = [
                 subject
-                for subject, v in self._ordered.items()
-                if v[-1] - v[0] > span * (v[0] if v[0] > 0 else min(abs(v[0]), abs(v[-1])))
+                for subject, v in zip(self._values, self._ordered, strict=True)
+                if v[-1] - (low := v[0]) > span * (low if low > 0 else min(abs(low), abs(v[-1])))
             ]
             scatters = {subject: self._scatter(subject) for subject in wide}
             erratic = ERRATIC_SIGMAS * sigma / 100
@@ -159,10 +158,9 @@ def _all_medians(measured: Measured) -> dict[str, tuple[float, ...]] | None:
     if not measured.even:
         return None
     try:
-        columns: list[list[Scalar]] = [_each_middle(column.samples) for column in measured.columns()]
-    except TypeError:  # text among numbers
-        return None
-    if str in set(map(type, chain.from_iterable(columns))):
+        columns: list[list[Any]] = [_each_middle(column.samples) for column in measured.columns()]
+        sum(chain.from_iterable(columns))
+    except TypeError:  # text is not sorted among numbers, nor added to them
         return None
     return dict(zip(measured.subjects, zip(*columns, strict=True), strict=True))
 
@@ -173,7 +171,7 @@ def _each_middle(rows: Sequence[tuple[Scalar, ...]]) -> list[Scalar]:
     return list(map(itemgetter(place), map(sorted, rows))) if odd else [_middle(row) for row in rows]
 
 
-def _middles(ordered: Collection[list[float]]) -> Iterable[float]:
+def _middles(ordered: Sequence[list[float]]) -> Iterable[float]:
     """Median of each list, which are in order: without a call a list where all have one odd length."""
     sizes = set(map(len, ordered))
     if len(sizes) == 1 and (size := sizes.pop()) % 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from operator import attrgetter
+from operator import attrgetter, lt
 
 from gpuaccept.data import Column, Scalar
 from gpuaccept.judge.subjects import order
@@ -12,7 +12,7 @@ from gpuaccept.judge.subjects import order
 Key = tuple[float, int, int]
 """(at_s, look, visit): what tells visits apart, and orders them."""
 Samples = tuple[Scalar, ...]
-_key = attrgetter("at_s", "look", "visit")
+_key, _at_s = attrgetter("at_s", "look", "visit"), attrgetter("at_s")
 
 
 class Measured:
@@ -20,12 +20,13 @@ class Measured:
 
     def __init__(self, columns: Sequence[Column], expected: tuple[str, ...], repetitive: bool = True) -> None:
         """`repetitive`: most samples are the same, as states and counters are, and figures of speed are not."""
-        self._repetitive = repetitive
-        self._columns = sorted(columns, key=_key) if len(columns) > 1 else list(columns)
-        self._keys: tuple[Key, ...] = tuple(map(_key, self._columns))
+        times = list(map(_at_s, columns))
+        in_order = all(map(lt, times, times[1:]))  # as runs write them
+        self._columns = columns if in_order else sorted(columns, key=_key)
         self._rows: dict[str, dict[Key, Samples]] | None = None
-        self._distinct: set[Samples] | None = None
-        self.even = self._is_even(expected)
+        self._distinct: set[Samples] = set()
+        apart = in_order or len(set(self._keys)) == len(columns)
+        self.even = apart and self._is_even(expected, repetitive)
         """Every visit holds exactly the expected subjects, all with the same number of samples: the usual case."""
         self.subjects = expected
         self.most = len(self._columns)
@@ -38,6 +39,10 @@ class Measured:
             self.most, self.fewest = max(counts, default=0), min(counts, default=0)
 
     @cached_property
+    def _keys(self) -> tuple[Key, ...]:
+        return tuple(map(_key, self._columns))
+
+    @cached_property
     def _visits(self) -> dict[str, tuple[Samples, ...]]:
         """Subject -> samples of each visit."""
         if self._rows is not None:
@@ -47,7 +52,7 @@ class Measured:
     @cached_property
     def looks(self) -> int:
         """The number of the last look that has a visit."""
-        return max([key[1] for key in self._keys], default=0)
+        return max([column.look for column in self._columns], default=0)
 
     def keys(self, subject: str) -> tuple[Key, ...]:
         """The complete visits of a subject, in order of time."""
@@ -58,30 +63,29 @@ class Measured:
         return self._visits[subject]
 
     def distinct(self) -> set[Samples]:
-        """Every different tuple of samples that any visit holds, for metrics that are `even`."""
-        if self._distinct is None:
-            rows = [column.samples for column in self._columns]
-            one = rows[0][:1]
-            # counting is quicker than hashing, and most states and counters are the same everywhere
-            same = bool(one) and all(row.count(one[0]) == len(row) for row in rows)
-            self._distinct = set(one) if same else set().union(*rows)
+        """Every different tuple of samples that any visit holds, for repetitive metrics that are `even`."""
         return self._distinct
 
-    def columns(self) -> list[Column]:
+    def columns(self) -> Sequence[Column]:
         """Columns in order of time."""
         return self._columns
 
-    def _is_even(self, expected: tuple[str, ...]) -> bool:
-        columns, count = self._columns, len(expected)
-        if not columns or (len(columns) > 1 and len(set(self._keys)) != len(columns)):
-            return False
-        for column in columns:
-            if len(column.samples) != count or (column.subjects is not expected and column.subjects != expected):
+    def _is_even(self, expected: tuple[str, ...], repetitive: bool) -> bool:
+        count = len(expected)
+        sizes: set[int] = set()
+        distinct: set[Samples] = set()
+        for column in self._columns:
+            rows = column.samples
+            if len(rows) != count or (column.subjects is not expected and column.subjects != expected):
                 return False
-        if self._repetitive:
-            sizes = set(map(len, self.distinct()))
-        else:
-            sizes = set().union(*[map(len, column.samples) for column in columns])
+            if not repetitive:
+                sizes.update(map(len, rows))
+            elif rows and rows.count(rows[0]) == count:  # quicker than to hash them all
+                distinct.add(rows[0])
+            else:
+                distinct.update(rows)
+        self._distinct = distinct
+        sizes.update(map(len, distinct))
         return len(sizes) == 1 and 0 not in sizes
 
     def _sort_out(self) -> dict[str, dict[Key, Samples]]:

@@ -26,7 +26,7 @@ class Unjudgeable(Exception):
 
 def integer(sample: Scalar) -> int:
     """A counter's sample. Raises Unjudgeable for anything but a decimal integer as text."""
-    if isinstance(sample, str) and (is_count(sample) or _INTEGER.fullmatch(sample)):
+    if is_count(sample) or (isinstance(sample, str) and _INTEGER.fullmatch(sample)):
         return int(sample)
     raise Unjudgeable(f"{number(sample)!r} is not a count")
 
@@ -76,6 +76,8 @@ def keeper(limit: Limit, kind: Kind) -> Callable[[Scalar], bool]:
 
     def among(sample: Scalar) -> bool:
         value = convert(sample)
+        if value in allowed:
+            return True
         for one in allowed:
             if _equal(value, one, kind):
                 return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 
 from gpuaccept.data import Limit, MetricDeclaration, Scalar
 from gpuaccept.judge import sampled as of_sampled
@@ -23,7 +24,7 @@ from gpuaccept.judge.scope import Scope, Undone, check_of, in_plan
 from gpuaccept.judge.shown import Changed, Medians, Nothing, Readings, Same, worst_sample
 from gpuaccept.judge.statistics import median
 from gpuaccept.judge.subjects import NODE, selected
-from gpuaccept.judge.tables import Tables
+from gpuaccept.judge.tables import Table, Tables
 
 _NOTHING = Nothing()
 
@@ -43,18 +44,18 @@ def _judge(limit: Limit, scope: Scope, data: Tables) -> Outcome:
         return _no_outcome(limit, declared, subjects or (NODE,), reason, "not planned")
     if declared is None:
         return _no_outcome(limit, None, (NODE,), f"not measured: no check declares {limit.metric}")
-    measured = data.measured(declared)
+    table = data.of(declared)
+    measured = table.measured
     subjects = measured.subjects if limit.subjects == "*" else selected(measured.subjects, limit.subjects)
     if not subjects:
         return _no_outcome(limit, declared, (NODE,), f"no subject of {limit.metric} fits {limit.subjects!r}")
-    needed = scope.needed(declared, measured.most)
-    absent = _absent(limit, declared, measured, subjects, needed, scope)
+    absent = {} if table.whole else _absent(limit, table, subjects, scope)
     present = subjects if not absent else tuple(subject for subject in subjects if subject not in absent)
     kind = declared.kind
     judge_kind = (
         _judge_sampled if kind == "sampled" else _judge_changes if kind in ("difference", "rate") else _judge_readings
     )
-    found, shows = judge_kind(limit, declared, data, present, needed, absent)
+    found, shows = judge_kind(limit, table, present, absent)
     misses = {**absent, **found} if absent else found
     if misses and (limit.missed == "inconclusive" or limit.effect == "valid"):
         # of a series that was cut short this says only that it was
@@ -78,18 +79,10 @@ def _undecided(miss: Miss, short: bool) -> Miss:
     return miss._replace(result="inconclusive", why="stopped" if short else miss.why)
 
 
-def _absent(
-    limit: Limit,
-    declared: MetricDeclaration,
-    measured: Measured,
-    subjects: tuple[str, ...],
-    needed: int,
-    scope: Scope,
-) -> dict[str, Miss]:
+def _absent(limit: Limit, table: Table, subjects: tuple[str, ...], scope: Scope) -> dict[str, Miss]:
     """Subjects that lack visits. What they show in the visits that they have stays bad where it is bad."""
+    declared, measured, needed = table.declared, table.measured, table.needed
     derived = declared.reduction is not None
-    if measured.even and measured.most >= needed and not (derived and scope.fails(declared.name)):
-        return {}
     out = {}
     undone: Undone | None = None
     for subject in subjects:
@@ -121,21 +114,16 @@ def _absent(
 
 
 def _judge_sampled(
-    limit: Limit,
-    declared: MetricDeclaration,
-    data: Tables,
-    present: tuple[str, ...],
-    needed: int,
-    absent: Mapping[str, Miss],
+    limit: Limit, table: Table, present: tuple[str, ...], absent: Mapping[str, Miss]
 ) -> tuple[dict[str, Miss], Shown]:
-    sampled = data.sampled(declared)
+    declared, sampled = table.declared, table.sampled
     shows = Medians(limit, declared, sampled)
     if limit.minimum is not None or limit.maximum is not None:
         return of_sampled.by_guard_band(limit, sampled, present, declared.unit), shows
     if limit.max_deviation is not None:
         everyone = tuple(sampled.middles)
-        if absent or sampled.measured.fewest < needed:
-            everyone = tuple(s for s in everyone if s not in absent and len(sampled.visits(s)) >= needed)
+        if absent or sampled.measured.fewest < table.needed:
+            everyone = tuple(s for s in everyone if s not in absent and len(sampled.visits(s)) >= table.needed)
         return of_sampled.by_deviation(limit, sampled, present, everyone, declared.better, declared.unit), shows
     readings: dict[str, list[Scalar]] = {s: [sampled.middles[s]] for s in present if sampled.visits(s)}
     out = {s: not_measured(s, "its samples are not numbers") for s in present if s not in readings}
@@ -143,14 +131,9 @@ def _judge_sampled(
 
 
 def _judge_readings(
-    limit: Limit,
-    declared: MetricDeclaration,
-    data: Tables,
-    present: tuple[str, ...],
-    needed: int,
-    absent: Mapping[str, Miss],
+    limit: Limit, table: Table, present: tuple[str, ...], absent: Mapping[str, Miss]
 ) -> tuple[dict[str, Miss], Shown]:
-    measured, kind = data.measured(declared), declared.kind
+    declared, measured, kind = table.declared, table.measured, table.declared.kind
     shows = Readings(limit, declared, measured)
     simple = not (limit.uniform or limit.unique or limit.max_deviation)
     if limit.matrix is not None:
@@ -187,20 +170,14 @@ def _judge_readings(
                 misses[subject] = not_measured(subject, str(error))
     if limit.max_deviation is not None:
         values = {s: float(v[0]) for s, v in readings.items()}
-        return {**misses, **_deviations(limit, declared, data, values, present, needed, absent)}, shows
+        return {**misses, **_deviations(limit, table, values, present, absent)}, shows
     return {**misses, **_compare(limit, declared, readings)}, shows
 
 
 def _judge_changes(
-    limit: Limit,
-    declared: MetricDeclaration,
-    data: Tables,
-    present: tuple[str, ...],
-    needed: int,
-    absent: Mapping[str, Miss],
+    limit: Limit, table: Table, present: tuple[str, ...], absent: Mapping[str, Miss]
 ) -> tuple[dict[str, Miss], Shown]:
-    changes = data.changes(declared)
-    values, problems = changes.values, changes.problems
+    declared, values, problems = table.declared, table.changes.values, table.changes.problems
     if not (absent or problems or limit.uniform or limit.unique or limit.max_deviation):
         different = set(values.values())
         if len(different) == 1 and _kept(keeper(limit, "read"), value := different.pop()):
@@ -208,26 +185,18 @@ def _judge_changes(
     shows = Changed(limit, declared, values)
     misses = {s: not_measured(s, problems[s]) for s in present if s in problems}
     if limit.max_deviation is not None:
-        return {**misses, **_deviations(limit, declared, data, values, present, needed, absent)}, shows
+        return {**misses, **_deviations(limit, table, values, present, absent)}, shows
     return {**misses, **_compare(limit, declared, {s: [values[s]] for s in present if s in values})}, shows
 
 
 def _deviations(
-    limit: Limit,
-    declared: MetricDeclaration,
-    data: Tables,
-    values: Mapping[str, float],
-    present: tuple[str, ...],
-    needed: int,
-    absent: Mapping[str, Miss],
+    limit: Limit, table: Table, values: Mapping[str, float], present: tuple[str, ...], absent: Mapping[str, Miss]
 ) -> dict[str, Miss]:
     """A limit on deviation put to readings or changes, of subjects that have the visits needed."""
-    measured, facts = data.measured(declared), data.scope.cohort.metrics.get(declared.name)
-    enough = {s: value for s, value in values.items() if len(measured.keys(s)) >= needed and s not in absent}
+    declared, measured, sigma = table.declared, table.measured, table.facts.gpu if table.facts else None
+    enough = {s: value for s, value in values.items() if len(measured.keys(s)) >= table.needed and s not in absent}
     judged_on = tuple(s for s in present if s in enough)
-    return of_sampled.of_readings(
-        limit, facts.gpu if facts else None, enough, judged_on, declared.better, declared.unit
-    )
+    return of_sampled.of_readings(limit, sigma, enough, judged_on, declared.better, declared.unit)
 
 
 def _of_samples(limit: Limit, declared: MetricDeclaration, measured: Measured, subject: str) -> Miss | None:
@@ -271,6 +240,6 @@ def _kept(keeps: Callable[[Scalar], bool], sample: Scalar) -> bool:
 
 def _all_kept(different: set[Samples], keeps: Callable[[Scalar], bool]) -> bool:
     try:
-        return all(map(keeps, set().union(*different)))
+        return all(map(keeps, chain.from_iterable(different)))
     except Unjudgeable:
         return False

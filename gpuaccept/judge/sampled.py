@@ -23,8 +23,8 @@ def by_guard_band(limit: Limit, sampled: Sampled, subjects: tuple[str, ...], uni
     out: dict[str, Miss] = {}
     scattering, values = sampled.scattering(), sampled.middles
     count, guard = 0, None
-    if _all_clear(limit, sampled, subjects):
-        subjects = tuple(subject for subject in subjects if subject in scattering)
+    if _all_clear(limit, sampled):
+        subjects = tuple(filter(scattering.__contains__, subjects)) if scattering else ()
     for subject in subjects:
         if subject not in values:
             out[subject] = Miss(subject, "error", None, None, "its samples are not numbers", "not measured")
@@ -47,11 +47,10 @@ def by_guard_band(limit: Limit, sampled: Sampled, subjects: tuple[str, ...], uni
     return out
 
 
-def _all_clear(limit: Limit, sampled: Sampled, subjects: tuple[str, ...]) -> bool:
-    """Whether even the worst of the subjects is clear of the limit with the widest guard band: the usual case."""
-    values = [sampled.middles[subject] for subject in subjects if subject in sampled.middles]
-    fewest = sampled.measured.fewest if values and len(values) == len(subjects) else 0
-    guard = sampled.guard(fewest) if fewest else None
+def _all_clear(limit: Limit, sampled: Sampled) -> bool:
+    """Whether even the worst of all subjects is clear of the limit with the widest guard band: the usual case."""
+    measured, values = sampled.measured, sampled.middles.values()
+    guard = sampled.guard(measured.fewest) if measured.fewest and len(values) == len(measured.subjects) else None
     if guard is None:
         return False
     if limit.minimum is not None:
@@ -90,8 +89,10 @@ class _Deviation(NamedTuple):
     def outside(self, value: float, middle: float) -> float | None:
         """Deviation in percent where it is beyond the allowed one on the bad side, else None."""
         percent = 100 * (value - middle) / middle
+        if not abs(percent) > self.allowed:
+            return None
         bad = {"higher": percent < 0, "lower": percent > 0, "neither": True}[self.better]
-        return percent if bad and abs(percent) > self.allowed else None
+        return percent if bad else None
 
 
 def by_deviation(
@@ -142,7 +143,8 @@ def _deviations(
     fresh: Callable[[str], tuple[float, float] | None],
 ) -> dict[str, Miss]:
     assert limit.max_deviation is not None
-    middle = median(list(values.values())) if values else 0.0
+    ordered = sorted(values.values())
+    middle = median(ordered) if ordered else 0.0
     if sigma is None or len(values) < FEWEST_SUBJECTS or middle == 0:
         reason = (
             "the profile has no sigma from GPU to GPU for this metric"
@@ -152,8 +154,8 @@ def _deviations(
         return {s: Miss(s, "error", values.get(s), None, reason, "not measured") for s in subjects}
     rule = _Deviation(limit.max_deviation.sigmas * sigma.sigma_percent, better)
     out: dict[str, Miss] = {}
-    extremes = min(values.values()), max(values.values())
-    if values.keys() >= set(subjects) and all(rule.outside(value, middle) is None for value in extremes):
+    inside = all(rule.outside(value, middle) is None for value in (ordered[0], ordered[-1]))
+    if inside and all(map(values.__contains__, subjects)):
         return out
     for subject in subjects:
         if subject not in values:

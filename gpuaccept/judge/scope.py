@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 from itertools import chain
 from typing import NamedTuple
 
@@ -33,11 +34,10 @@ class Scope(Struct, frozen=True):
     gpus: int
     """GPUs that are expected: the cohort's number, or as many as were found if that is more."""
     declared: dict[str, MetricDeclaration]
-    planned: frozenset[str]
     visits: Counter[str]
     """Metric -> planned visits, those of further looks included."""
-    first_visits: Counter[str]
-    """Metric -> planned visits of the first look."""
+    planned: Set[str]
+    """Metrics that the run set out to measure; a change needs two visits of the first look."""
     lacking: frozenset[str] | None
     """Checks that the profile's plan asks for and the run's plan does not; None for all."""
     whole: bool
@@ -48,15 +48,6 @@ class Scope(Struct, frozen=True):
     def lacks(self, metric: str) -> bool:
         """Whether the run's plan leaves out a step of the profile's plan that this metric's check should have made."""
         return self.lacking is None or (bool(self.lacking) and check_of(metric) in self.lacking)
-
-    def plans(self, metric: str) -> bool:
-        """Whether the run set out to measure the metric; a change needs two visits."""
-        if metric not in self.planned:
-            return False
-        declared = self.declared.get(metric)
-        if declared is None or declared.kind not in ("difference", "rate"):
-            return True
-        return self.first_visits[metric] >= 2
 
     def expected(self, declared: MetricDeclaration) -> tuple[str, ...]:
         """Every subject that the metric should have been measured on."""
@@ -121,15 +112,16 @@ def scope(evidence: Evidence, cohort: Cohort) -> Scope:
     steps = evidence.plan.steps
     visits = Counter(chain.from_iterable([step.metrics for step in steps]))
     first_visits = Counter(chain.from_iterable([step.metrics for step in steps if step.look == 1]))
+    declared = {metric.name: metric for check in evidence.checks for metric in check.metrics}
+    changing = {name for name, metric in declared.items() if metric.kind in ("difference", "rate")}
     lacking = _lacking(evidence.plan, cohort.plans.get(evidence.plan.name))
     return Scope(
         evidence=evidence,
         cohort=cohort,
         gpus=max([cohort.gpus, *(gpu.index + 1 for gpu in evidence.node.gpus)]),
-        declared={metric.name: metric for check in evidence.checks for metric in check.metrics},
-        planned=frozenset(visits),
+        declared=declared,
         visits=visits,
-        first_visits=first_visits,
+        planned=visits.keys() - {name for name in changing if first_visits[name] < 2},
         lacking=lacking,
         whole=lacking == frozenset(),
         failures=failures,
@@ -157,7 +149,7 @@ def in_plan(scope: Scope, limit: Limit) -> bool:
     """Whether a limit is judged: its metric is planned, or ought to be."""
     if not scope.whole and scope.lacks(limit.metric):
         return limit.effect != "observe"
-    return scope.plans(limit.metric)
+    return limit.metric in scope.planned
 
 
 def _lacking(plan: Plan, spec: PlanSpec | None) -> frozenset[str] | None:

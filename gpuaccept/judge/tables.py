@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from msgspec import Struct
+from collections.abc import Sequence
+from functools import cached_property
 
 from gpuaccept.data import Column, MetricDeclaration
 from gpuaccept.judge.changes import Changes, changes
@@ -13,45 +12,49 @@ from gpuaccept.judge.measured import Measured
 from gpuaccept.judge.scope import Scope
 
 
-class Tables(Struct):
-    """Samples by metric, sorted out once for all limits of a metric."""
+class Table:
+    """All that was measured of one metric."""
 
-    scope: Scope
-    columns: Mapping[str, list[Column]]
-    _measured: dict[str, Measured] = {}
-    _sampled: dict[str, Sampled] = {}
-    _changes: dict[str, Changes] = {}
+    def __init__(self, scope: Scope, declared: MetricDeclaration, columns: Sequence[Column]) -> None:
+        name = declared.name
+        self._scope = scope
+        self.declared = declared
+        self.facts = scope.cohort.metrics.get(name)
+        self.measured = Measured(columns, scope.expected(declared), repetitive=declared.kind != "sampled")
+        self.needed = scope.needed(declared, self.measured.most)
+        """Visits that a subject needs."""
+        failed = declared.reduction is not None and scope.fails(name)
+        self.whole = self.measured.even and self.measured.most >= self.needed and not failed
+        """No subject lacks anything: the usual case."""
 
-    def measured(self, declared: MetricDeclaration) -> Measured:
-        """All visits of a metric."""
-        found = self._measured.get(declared.name)
-        if found is None:
-            expected, repetitive = self.scope.expected(declared), declared.kind != "sampled"
-            found = Measured(self.columns.get(declared.name, ()), expected, repetitive)
-            self._measured[declared.name] = found
-        return found
-
-    def sampled(self, declared: MetricDeclaration) -> Sampled:
+    @cached_property
+    def sampled(self) -> Sampled:
         """Medians of a sampled metric."""
-        found = self._sampled.get(declared.name)
-        if found is None:
-            cohort, measured = self.scope.cohort, self.measured(declared)
-            found = Sampled(measured, cohort.metrics.get(declared.name), cohort.visits, cohort.coverage_factor)
-            self._sampled[declared.name] = found
-        return found
+        cohort = self._scope.cohort
+        return Sampled(self.measured, self.facts, cohort.visits, cohort.coverage_factor)
 
-    def changes(self, declared: MetricDeclaration) -> Changes:
+    @cached_property
+    def changes(self) -> Changes:
         """By how much each counter of a metric changed."""
-        found = self._changes.get(declared.name)
+        boots = [boot.at_s for boot in self._scope.evidence.boots or ()]
+        return changes(self.measured, self.declared.kind, boots)
+
+
+class Tables:
+    """The tables of all metrics, each made when it is first asked for."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._tables: dict[str, Table] = {}
+        self.columns: dict[str, list[Column]] = {}
+        """By metric."""
+        for column in scope.evidence.columns:
+            self.columns.setdefault(column.metric, []).append(column)
+
+    def of(self, declared: MetricDeclaration) -> Table:
+        """The table of a metric."""
+        found = self._tables.get(declared.name)
         if found is None:
-            boots = [boot.at_s for boot in self.scope.evidence.boots or ()]
-            found = self._changes[declared.name] = changes(self.measured(declared), declared.kind, boots)
+            found = Table(self._scope, declared, self.columns.get(declared.name, ()))
+            self._tables[declared.name] = found
         return found
-
-
-def by_metric(scope: Scope) -> Tables:
-    """Sort the evidence's columns by metric."""
-    columns: dict[str, list[Column]] = {}
-    for column in scope.evidence.columns:
-        columns.setdefault(column.metric, []).append(column)
-    return Tables(scope, columns)
