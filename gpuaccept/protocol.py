@@ -91,7 +91,9 @@ class EccCounters(NamedTuple):
 class Link(NamedTuple):
     """One NVLink of one GPU. `state` is off | on | sleep; `raw_rate_mbps` is MB/s of signalling, 53125 on NVLink 5.
 
-    Counters that a generation lacks are Unavailable: NVLink 4 has crc and replay, NVLink 5 has the effective ones.
+    Counters that a generation lacks are Unavailable: NVLink 4 has crc and replay, NVLink 5 has the effective ones, the
+    symbols and `packet_errors`: packets that came wrong or were thrown away, of whatever kind; one of two kinds counts
+    twice.
     """
 
     number: int
@@ -104,6 +106,7 @@ class Link(NamedTuple):
     recovery_failed: Reading
     effective_errors: Reading
     symbol_errors: Reading
+    packet_errors: Reading
     crc_errors: Reading
     replay_errors: Reading
 

@@ -132,7 +132,11 @@ CATALOGUE: dict[str, tuple[tuple[str, ...], str, dict[str, object]]] = {
     "gpu_swapped": (("module=8",), FACTS, {"module_id": 8}),
     "serial_duplicate": (("serial=1650000000005",), FACTS, {"serial": "1650000000005"}),
     "nvlink_link_down": (("field165.11=0", "field164.11=0"), LINK, {"state": "off", "raw_rate_mbps": 0}),
-    "nvlink_errors": (("field219.11=9", "field215.11=2"), LINK, {"effective_errors": 9, "recovery": 2}),
+    "nvlink_errors": (
+        ("field219.11=9", "field215.11=2", "field208.11=4"),
+        LINK,
+        {"effective_errors": 9, "recovery": 2, "packet_errors": 4},
+    ),
     "nvlink_remote_wrong_type": (("link11.remote_type=0",), LINK, {"remote_type": "gpu"}),
     "p2p_disabled": (("p2p5=4",), PAIR, {"p2p_read": "disabled by regkey", "p2p_write": "disabled by regkey"}),
     "fabric_not_ready": (("fabric.state=2",), FABRIC, {"state": "in progress"}),

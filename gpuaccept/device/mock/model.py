@@ -13,7 +13,9 @@ Count = Annotated[int, Meta(ge=0)]
 Text = Annotated[str, Meta(min_length=1, max_length=80)]
 Duration = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$")]
 """A number and its unit, for example `90s`, `2.5m`, `1h`."""
-LinkCounter = Literal["recovery", "recovery_failed", "effective_errors", "symbol_errors", "crc_errors", "replay_errors"]
+LinkCounter = Literal[
+    "recovery", "recovery_failed", "effective_errors", "symbol_errors", "packet_errors", "crc_errors", "replay_errors"
+]
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,6 +16,18 @@ _STATES = {0: "off", 1: "on", 2: "sleep", 3: "traffic disabled"}
 _VERSIONS = {1: "1.0", 2: "2.0", 3: "2.2", 4: "3.0", 5: "3.1", 6: "4.0", 7: "5.0", 8: "6.0"}
 _REMOTE_TYPES = {0: "gpu", 1: "npu", 2: "switch", 255: "unknown"}
 _KIB = 1024
+_PACKET_ERRORS_5 = (
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_MALFORMED_PACKET_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_BUFFER_OVERRUN_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_REMOTE_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_GENERAL_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_LOCAL_LINK_INTEGRITY_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_DISCARDS,
+)
+"""Each must stand still on a good link. NVLink 5's other fields are left out: the FEC history (235 to 250) counts
+symbols that were corrected, which is what the code is for; the bit error rates (220, 222) are means since the link came
+up, which errors of an hour hardly move, and of which the two counters (219, 221) hold the numerators."""
 
 # NVLink 3 has each counter as one field a link, the links from 6 on in a second row.
 _CRC_3 = (pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_L0, pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_L6)
@@ -73,7 +85,7 @@ def _carried(number: int, data: tuple[Reading, Reading], packets: tuple[Reading,
 
 
 def _link(nvml: Nvml, gpu: Gpu, number: int) -> Link:
-    state, rate, recovery, failed, effective, symbol, recovery_4, crc, replay = _fields(
+    state, rate, recovery, failed, effective, symbol, recovery_4, crc, replay, *packets = _fields(
         nvml,
         gpu,
         number,
@@ -87,6 +99,7 @@ def _link(nvml: Nvml, gpu: Gpu, number: int) -> Link:
             pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY,
             pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_CRC,
             pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY,
+            *_PACKET_ERRORS_5,
         ),
     )
     if isinstance(recovery, Unavailable):  # NVLink 4 counts them elsewhere
@@ -110,9 +123,16 @@ def _link(nvml: Nvml, gpu: Gpu, number: int) -> Link:
         recovery_failed=failed,
         effective_errors=effective,
         symbol_errors=symbol,
+        packet_errors=_sum(packets),
         crc_errors=crc,
         replay_errors=replay,
     )
+
+
+def _sum(counts: Sequence[Reading]) -> Reading:
+    """One that can't be read is not 0: none is told then."""
+    missing = next((count for count in counts if isinstance(count, Unavailable)), None)
+    return missing or sum(map(int, counts))  # type: ignore[arg-type]
 
 
 def _nvlink_3(nvml: Nvml, gpu: Gpu, number: int, known: Sequence[Reading]) -> tuple[Reading, ...]:
