@@ -158,7 +158,8 @@ class LoadResult(NamedTuple):
 
     `digest` is of the result that every iteration should give (hex), the same on every GPU of a model; `odd_sms` are
     the SMs that gave another one, None where this load can't tell SMs apart. What an odd SM gave is a mismatch too, or
-    shows in the digest: nothing may rest on `odd_sms` alone.
+    shows in the digest: nothing may rest on `odd_sms` alone. On `idle_sms` no part of the load ever ran: nothing is
+    known of them.
     """
 
     iterations: int
@@ -166,6 +167,7 @@ class LoadResult(NamedTuple):
     implementation: str
     digest: str = ""
     odd_sms: tuple[int, ...] | None = ()
+    idle_sms: tuple[int, ...] = ()
 
 
 NO_C2C = Unavailable("nvmlDeviceGetFieldValues 170", 3, "not supported by this GPU")

@@ -58,9 +58,7 @@ def test_a_link_that_sleeps_is_not_down_and_one_beside_it_tells_its_errors(machi
 
 
 @pytest.mark.parametrize("field", range(206, 213))
-def test_packets_that_come_wrong_or_are_thrown_away_are_counted_of_every_kind(
-    machine: StubMachine, field: int
-) -> None:
+def test_packets_that_come_wrong_or_are_thrown_away_are_counted_of_every_kind(machine: StubMachine, field: int) -> None:
     machine.set(f"field{field}.3=7", "field208.4=1", "field212.4=2")
     (links,) = machine.ask(LINKS)
     assert [link["packet_errors"] for link in links[2:6]] == [0, 7, 3, 0]

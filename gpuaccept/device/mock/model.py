@@ -199,7 +199,7 @@ class ThermalModel(Room, frozen=True, kw_only=True):
     maximum_c: float
     slowdown_margin_k: float
     margin_readable: bool = True
-    """Whether NVML reads the margin to slowdown: from Ada on, not on Ampere."""
+    """Whether NVML tells the margin to slowdown (from Ada on), or thresholds in °C to work it out from (Ampere)."""
 
 
 class LoadModel(Room, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gpuaccept.check import DeviceError, LoadResult
 from gpuaccept.device.nvidia.context import Context
@@ -23,6 +23,15 @@ ITERATION_S = 0.02
 _DEEPEST = 64
 _NOT_READY = 600
 """CUDA_ERROR_NOT_READY: what is queued before the event has not been done yet."""
+
+
+class Outcome(NamedTuple):
+    """What came of a load: how many results were wrong, and the SMs that gave them (None: it can't tell SMs apart), and
+    those on which it never ran."""
+
+    mismatches: int
+    odd_sms: tuple[int, ...] | None
+    idle_sms: tuple[int, ...] = ()
 
 
 class Soak(Protocol):
@@ -39,8 +48,8 @@ class Soak(Protocol):
     def retire(self, slot: int) -> None:
         """Take the results of an iteration that has been done."""
 
-    def finish(self) -> tuple[int, tuple[int, ...] | None]:
-        """When all is done: how many results were wrong, and the SMs that gave them (None: it can't tell)."""
+    def finish(self) -> Outcome:
+        """When all is done."""
 
     def close(self) -> None:
         """Give everything back."""
@@ -88,8 +97,10 @@ class Load:
             self._context.wait()
             while self._running:
                 self._retire()
-            mismatches, odd = self._soak.finish()
-            return LoadResult(self._done, mismatches, self._soak.implementation, self._soak.digest, odd)
+            outcome, soak = self._soak.finish(), self._soak
+            return LoadResult(
+                self._done, outcome.mismatches, soak.implementation, soak.digest, outcome.odd_sms, outcome.idle_sms
+            )
         finally:
             self.close()
 

@@ -12,7 +12,7 @@ from gpuaccept.check import DeviceError
 from gpuaccept.device.nvidia.context import POINTER, Context
 from gpuaccept.device.nvidia.cublaslt import Product
 from gpuaccept.device.nvidia.gemm import upload
-from gpuaccept.device.nvidia.load import ITERATION_S
+from gpuaccept.device.nvidia.load import ITERATION_S, Outcome
 from gpuaccept.device.nvidia.operands import Operands
 from gpuaccept.device.nvidia.timing import Lane, timed
 
@@ -86,9 +86,9 @@ class GemmSoak:
         got = ctypes.c_uint64.from_address(self._host_sums + 8 * slot).value
         self._wrong += got != self._batch * self._sum % 2**64
 
-    def finish(self) -> tuple[int, None]:
+    def finish(self) -> Outcome:
         """Iterations of another sum. Which SM it was can't be told from a library's kernel."""
-        return self._wrong, None
+        return Outcome(self._wrong, None)
 
     def close(self) -> None:
         """See load.Soak."""
