@@ -180,6 +180,28 @@ def test_a_gpu_without_t_limit_has_its_margin_to_the_nearest_threshold(
     assert machine.log.read_text().count("call nvmlDeviceGetTemperatureThreshold") in (0, 2)  # read once, not a sample
 
 
+@pytest.mark.parametrize(
+    ("state", "margin"),
+    [
+        (("field195=4",), 56.0),
+        (("field195=4", "field196=6"), 54.0),
+        (("field194=7",), 53.0),
+        (("field195=4294967294",), 60.0),
+        (("field195=-1", "field196=-1"), 60.0),
+        (("fault.nvmlDeviceGetFieldValues=3@1",), 60.0),
+    ],
+    ids=["memory first", "GPU first", "hardware first", "-2 as an unsigned number", "none is told", "no fields"],
+)
+def test_the_margin_is_to_whatever_is_slowed_down_first(
+    machine: StubMachine, state: tuple[str, ...], margin: float
+) -> None:
+    machine.set(*state)
+    (found,) = machine.ask("[block[0].margin_k for block in node.sensors((0,), 0.2, 0.1)][0]")
+    assert found == [margin] * len(found)
+    fields = machine.log.read_text().count("call nvmlDeviceGetFieldValues")
+    assert fields == 1 + len(found)  # the thresholds once, the sensors in each sample
+
+
 def test_a_sensor_that_is_not_there_is_unavailable_and_a_lost_gpu_takes_no_other_with_it(machine: StubMachine) -> None:
     machine.set("field82=-1", "field185=-1", "field186=150000", "gpu1.fault.nvmlDeviceGetTemperatureV=15")
     (blocks,) = machine.ask("[(block[0]._asdict(), block[1]) for block in node.sensors((0, 1), 0.0, 1.0)]")
