@@ -218,9 +218,29 @@ def test_an_architecture_without_wider_instructions_keeps_its_soak() -> None:
 def test_cublaslt_drives_the_soak_where_it_is_installed(cublaslt: StubMachine) -> None:
     _, shown, result = cublaslt.ask("node.load_begin(0, 5)", SAMPLE, END)
     assert 0 < shown[-1] <= result[0]
-    assert result[1:3] == [0, "cublasLt 13.0.2 bf16 128"]
+    assert result[1:3] == [0, "cublasLt 13.0.2 bf16 128 beside copies"]
     assert result[4] is None  # which SM it was, a library does not tell
     assert cublaslt.left() == []
+
+
+def test_memory_is_copied_beside_the_products_and_neither_gets_ahead(cublaslt: StubMachine) -> None:
+    *_, result = cublaslt.ask("node.load_begin(0, 5)", "node.wait(0.1)", END)
+    log = cublaslt.log.read_text().splitlines()
+    waits = [line.split()[1:] for line in log if line.startswith("waits ")]
+    products, copies = set(map(tuple, waits[1::2])), set(map(tuple, waits[::2]))
+    ((main, beside),) = products
+    assert copies == {(beside, main)} and main != beside
+    assert len(waits) == 2 * result[0]
+    assert log.count("call cuMemcpyDtoDAsync_v2") >= result[0]
+
+
+def test_memory_that_changes_beside_the_products_is_a_mismatch(cublaslt: StubMachine) -> None:
+    found = []
+    for value in (0, 1):
+        cublaslt.set(FEW_SMS, f"stuck=6.4096.3.{value}")
+        found.append(cublaslt.ask("node.load_begin(0, 5)", "node.wait(0.1)", END)[2])
+    assert sorted(result[1] for result in found) == [0, 2]  # one of the two is what is there; the copy has it too
+    assert all(result[0] > 0 for result in found)
 
 
 @pytest.mark.parametrize("fault", ["none", "wrong"])

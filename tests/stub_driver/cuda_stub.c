@@ -12,7 +12,7 @@
 #define ENTER() ENTER_GPU(HERE)              /* on the GPU of the current context */
 
 typedef struct { int gpu; } Context;
-typedef struct { struct timespec at; int recorded; } Event;
+typedef struct { struct timespec at; int recorded; void *on; } Event;
 typedef struct { char name[256]; int shared; } Kernel;   /* shared: bytes that cuFuncSetAttribute allowed */
 
 static Context contexts[MAX_GPUS];
@@ -104,7 +104,16 @@ static void stamp(Event *e) {
     else clock_gettime(CLOCK_MONOTONIC, &e->at);
     e->recorded = 1;
 }
-API cuEventRecord(CUevent e, CUstream s) { ENTER(); stamp((Event *)e); return 0; }
+API cuEventRecord(CUevent e, CUstream s) { ENTER(); stamp((Event *)e); ((Event *)e)->on = s; return 0; }
+/* Nothing is ever waited for here; the log tells which stream waits for what was recorded on which. */
+API cuStreamWaitEvent(CUstream s, CUevent e, unsigned flags) {
+    char said[64];
+    ENTER();
+    if (!((Event *)e)->recorded) return CUDA_ERROR_INVALID_HANDLE;
+    snprintf(said, sizeof said, "%p %p", (void *)s, ((Event *)e)->on);
+    stub_log("waits", said);
+    return 0;
+}
 API cuEventElapsedTime_v2(float *ms, CUevent a, CUevent b) {
     ENTER();
     Event *x = (Event *)a, *y = (Event *)b;

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from gpuaccept.check import DeviceError, LoadResult
 from gpuaccept.device.nvidia.context import Context
@@ -25,15 +25,6 @@ _NOT_READY = 600
 """CUDA_ERROR_NOT_READY: what is queued before the event has not been done yet."""
 
 
-class Outcome(NamedTuple):
-    """What came of a load: how many results were wrong, and the SMs that gave them (None: it can't tell SMs apart), and
-    those on which it never ran."""
-
-    mismatches: int
-    odd_sms: tuple[int, ...] | None
-    idle_sms: tuple[int, ...] = ()
-
-
 class Soak(Protocol):
     """What is run over and over: on tensor cores and memory, of known result."""
 
@@ -41,6 +32,8 @@ class Soak(Protocol):
     digest: str
     """Of what every iteration should give, in hex."""
     iteration_s: float
+    idle_sms: tuple[int, ...]
+    """Those on which it never ran, known after `finish`."""
 
     def queue(self, slot: int) -> None:
         """Queue one iteration; `slot` is its place among those that are queued, for results of its own."""
@@ -48,8 +41,8 @@ class Soak(Protocol):
     def retire(self, slot: int) -> None:
         """Take the results of an iteration that has been done."""
 
-    def finish(self) -> Outcome:
-        """When all is done."""
+    def finish(self) -> tuple[int, tuple[int, ...] | None]:
+        """When all is done: how many results were wrong, and the SMs that gave them (None: it can't tell)."""
 
     def close(self) -> None:
         """Give everything back."""
@@ -97,10 +90,9 @@ class Load:
             self._context.wait()
             while self._running:
                 self._retire()
-            outcome, soak = self._soak.finish(), self._soak
-            return LoadResult(
-                self._done, outcome.mismatches, soak.implementation, soak.digest, outcome.odd_sms, outcome.idle_sms
-            )
+            soak = self._soak
+            mismatches, odd = soak.finish()
+            return LoadResult(self._done, mismatches, soak.implementation, soak.digest, odd, soak.idle_sms)
         finally:
             self.close()
 

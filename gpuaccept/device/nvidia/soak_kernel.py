@@ -17,7 +17,6 @@ from gpuaccept.check import DeviceError
 from gpuaccept.device.nvidia import soak_reference
 from gpuaccept.device.nvidia.context import POINTER, U32, U64, Context, u32
 from gpuaccept.device.nvidia.kernels import files_of, is_lacking
-from gpuaccept.device.nvidia.load import Outcome
 from gpuaccept.device.nvidia.timing import Lane, timed
 
 OPERANDS = 16
@@ -111,6 +110,7 @@ class KernelSoak:
     def __init__(self, context: Context, seed: int, kernel: SoakKernel) -> None:
         self._context, self._seed, self._kernel, self._launches = context, seed, kernel, 0
         self._memory: list[int] = []
+        self.idle_sms: tuple[int, ...] = ()
         self.implementation = f"gpuaccept {kernel.name} ({kernel.instruction} bf16) {context.architecture}"
         context.enter()
         context.kernels.load(kernel.file)
@@ -181,7 +181,7 @@ class KernelSoak:
     def retire(self, slot: int) -> None:
         """See load.Soak: the kernel has counted already."""
 
-    def finish(self) -> Outcome:
+    def finish(self) -> tuple[int, tuple[int, ...]]:
         """Results of another signature, results that never came, and words of memory that changed."""
         context = self._context
         tally = (ctypes.c_uint32 * (2 * _MOST_SMS)).from_buffer_copy(context.fetch(self._tally, _TALLY))
@@ -189,8 +189,8 @@ class KernelSoak:
         missing = abs(self._launches * self._blocks * self._kernel.results - sum(done))
         blocks = context.blocks(self._size)
         spoilt = context.wrong([(self._from, blocks), (self._to, blocks)], self._seed)
-        odd = tuple(sm for sm, count in enumerate(wrong) if count)
-        return Outcome(sum(wrong) + missing + spoilt, odd, idle_sms(done, self._sms))
+        self.idle_sms = idle_sms(done, self._sms)
+        return sum(wrong) + missing + spoilt, tuple(sm for sm, count in enumerate(wrong) if count)
 
     def close(self) -> None:
         """See load.Soak."""
