@@ -64,6 +64,14 @@ def test_packets_that_come_wrong_or_are_thrown_away_are_counted_of_every_kind(ma
     assert [link["packet_errors"] for link in links[2:6]] == [0, 7, 3, 0]
 
 
+def test_a_field_that_is_newer_than_the_driver_is_not_measured(machine: StubMachine) -> None:
+    machine.set("fielderror206=2", "fielderror219=2")
+    (links,) = machine.ask(LINKS)
+    why = "not in this driver, or not for this link"
+    assert links[3]["effective_errors"] == ["nvmlDeviceGetFieldValues 219", 2, why]
+    assert links[3]["packet_errors"] == ["nvmlDeviceGetFieldValues 206", 2, why]
+
+
 def test_packets_are_not_counted_where_one_kind_can_not_be_read(machine: StubMachine) -> None:
     machine.set("fielderror210=3", "field208.3=7")
     (links,) = machine.ask(LINKS)

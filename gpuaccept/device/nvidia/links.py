@@ -16,6 +16,8 @@ _STATES = {0: "off", 1: "on", 2: "sleep", 3: "traffic disabled"}
 _VERSIONS = {1: "1.0", 2: "2.0", 3: "2.2", 4: "3.0", 5: "3.1", 6: "4.0", 7: "5.0", 8: "6.0"}
 _REMOTE_TYPES = {0: "gpu", 1: "npu", 2: "switch", 255: "unknown"}
 _KIB = 1024
+_MOST_LINKS = 36
+"""NVML_NVLINK_MAX_LINKS of nvml.h 13: older bindings say 18, and a GPU with more of them would lose the rest."""
 _PACKET_ERRORS_5 = (
     pynvml.NVML_FI_DEV_NVLINK_COUNT_MALFORMED_PACKET_ERRORS,
     pynvml.NVML_FI_DEV_NVLINK_COUNT_BUFFER_OVERRUN_ERRORS,
@@ -44,7 +46,7 @@ def links(nvml: Nvml, gpu: Gpu) -> tuple[Link, ...]:
     count = _count(nvml, gpu)
     if count is not None:
         return tuple(_link(nvml, gpu, number) for number in range(count))
-    found = (_link(nvml, gpu, number) for number in range(pynvml.NVML_NVLINK_MAX_LINKS))
+    found = (_link(nvml, gpu, number) for number in range(_MOST_LINKS))
     return tuple(link for link in found if not isinstance(link.state, Unavailable))
 
 
@@ -54,7 +56,7 @@ def link_traffic(nvml: Nvml, gpu: Gpu) -> tuple[LinkTraffic, ...]:
     Those include the packets' overhead, so they are a little more than the data.
     """
     count = _count(nvml, gpu)
-    numbers = range(pynvml.NVML_NVLINK_MAX_LINKS if count is None else count)
+    numbers = range(_MOST_LINKS if count is None else count)
     data = _pairs(nvml, gpu, numbers, _DATA)
     if any(isinstance(value, Unavailable) for pair in data for value in pair):
         found = list(map(_carried, numbers, data, _pairs(nvml, gpu, numbers, _PACKETS)))
@@ -67,7 +69,7 @@ def link_traffic(nvml: Nvml, gpu: Gpu) -> tuple[LinkTraffic, ...]:
 
 def _count(nvml: Nvml, gpu: Gpu) -> int | None:
     (count,) = nvml.fields(gpu.index, gpu.handle, [(pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT, 0)])
-    return min(count, pynvml.NVML_NVLINK_MAX_LINKS) if isinstance(count, int) else None
+    return min(count, _MOST_LINKS) if isinstance(count, int) else None
 
 
 def _pairs(nvml: Nvml, gpu: Gpu, numbers: range, fields: tuple[int, int]) -> list[tuple[Reading, Reading]]:
