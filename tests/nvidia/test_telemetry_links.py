@@ -67,7 +67,7 @@ def test_packets_that_come_wrong_or_are_thrown_away_are_counted_of_every_kind(ma
 def test_a_field_that_is_newer_than_the_driver_is_not_measured(machine: StubMachine) -> None:
     machine.set("fielderror206=2", "fielderror219=2")
     (links,) = machine.ask(LINKS)
-    why = "not in this driver, or not for this link"
+    why = "not in this driver, or not of this GPU"
     assert links[3]["effective_errors"] == ["nvmlDeviceGetFieldValues 219", 2, why]
     assert links[3]["packet_errors"] == ["nvmlDeviceGetFieldValues 206", 2, why]
 

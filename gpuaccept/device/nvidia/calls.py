@@ -27,7 +27,7 @@ _REASONS = {
     pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH: "this driver has another version of the call",
     pynvml.NVML_ERROR_NO_PERMISSION: "no permission: run as root",
 }
-_NO_FIELD = "not in this driver, or not for this link"
+_NO_FIELD = "not in this driver, or not of this GPU"
 _NAMES = {
     value: name for name, value in vars(pynvml).items() if name.startswith("NVML_ERROR_") and isinstance(value, int)
 }
