@@ -5,6 +5,7 @@ from gpuaccept.check import Check, DeviceError, GpuFacts, Metric, Node, NodeFact
 FABRIC_MANAGER_UNKNOWN = Unavailable("fabric manager version", 0, "the version of the fabric manager is not known")
 
 CUDA_UNKNOWN = Unavailable("cuInit", 0, "CUDA does not answer: no progress in its first call")
+CUDA_IN_MIG = Unavailable("cuDeviceGetCount", 0, "CUDA does not see a GPU in MIG mode: how many it finds tells nothing")
 
 
 def _node(name: str, description: str, unit: str = "", counted: bool = True) -> Metric:
@@ -76,6 +77,7 @@ def measure(node: Node, visit: Visit) -> None:
     facts = node.facts()
     _measure_node(facts, visit)
     by_index = {gpu.index: gpu for gpu in facts.gpus}
+    mig = False
     for gpu in node.gpus:
         subject = gpu_subject(gpu)
         with visit.part(subject):
@@ -84,6 +86,7 @@ def measure(node: Node, visit: Visit) -> None:
             _measure_identity(by_index[gpu], subject, visit)
         with visit.part(subject):
             settings = node.settings(gpu)
+            mig |= settings.mig_mode == "enabled"
             for name in ("ecc_mode", "ecc_mode_pending", "mig_mode", "mig_mode_pending", "persistence_mode"):
                 visit.measured(name, subject, getattr(settings, name))
             for name in ("compute_mode", "cc_mode", "recovery_action", "inforom"):
@@ -92,12 +95,15 @@ def measure(node: Node, visit: Visit) -> None:
             visit.measured("power_limit_enforced", subject, limit / 1000 if isinstance(limit, int | float) else limit)
             visit.measured("sm_clock_max", subject, settings.sm_clock_max_mhz)
             visit.measured("memory_clock_max", subject, settings.memory_clock_max_mhz)
+    if facts.gpu_count_cuda < 0:
+        visit.measured("gpu_count_cuda", "node", CUDA_IN_MIG if mig else CUDA_UNKNOWN)
 
 
 def _measure_node(facts: NodeFacts, visit: Visit) -> None:
     visit.measured("gpu_count_pci", "node", facts.gpu_count_pci)
     visit.measured("gpu_count_nvml", "node", facts.gpu_count_nvml)
-    visit.measured("gpu_count_cuda", "node", CUDA_UNKNOWN if facts.gpu_count_cuda < 0 else facts.gpu_count_cuda)
+    if facts.gpu_count_cuda >= 0:
+        visit.measured("gpu_count_cuda", "node", facts.gpu_count_cuda)
     visit.measured("driver_version", "node", facts.driver_version)
     manager = facts.fabric_manager_version
     visit.measured("fabric_manager_version", "node", manager or FABRIC_MANAGER_UNKNOWN)

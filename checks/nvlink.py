@@ -80,6 +80,7 @@ COUNTERS = (
     ("recovery_failed_new", "recovery_failed", "New link recoveries that failed"),
     ("effective_errors_new", "effective_errors", "New errors after correction"),
     ("symbol_errors_new", "symbol_errors", "New symbol errors"),
+    ("packet_errors_new", "packet_errors", "New packets that came wrong or were thrown away"),
     ("crc_errors_new", "crc_errors", "New CRC errors"),
     ("replay_errors_new", "replay_errors", "New replays"),
 )

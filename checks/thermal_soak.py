@@ -185,11 +185,19 @@ def measure(node: Node, visit: Visit) -> None:
 
 
 def _odd_sms(result: LoadResult) -> tuple[Reading, Reading]:
-    """How many SMs computed something else, and which: none is a finding, that nobody can tell is none."""
+    """How many SMs computed something else, and which. That nobody can tell, or that the load never ran on some, is not
+    none."""
     if result.odd_sms is None or not result.digest:
         why = SMS_ALIKE if result.odd_sms is None else NO_DIGEST
         return why, why
-    return len(result.odd_sms), ", ".join(map(str, result.odd_sms[:16])) or "none"
+    if result.idle_sms and not result.odd_sms:
+        why = Unavailable("load result", 0, f"no part of the load ran on SM {_numbers(result.idle_sms)}")
+        return why, why
+    return len(result.odd_sms), _numbers(result.odd_sms) or "none"
+
+
+def _numbers(sms: tuple[int, ...]) -> str:
+    return ", ".join(map(str, sms[:16]))
 
 
 class _Work:

@@ -91,7 +91,9 @@ class EccCounters(NamedTuple):
 class Link(NamedTuple):
     """One NVLink of one GPU. `state` is off | on | sleep; `raw_rate_mbps` is MB/s of signalling, 53125 on NVLink 5.
 
-    Counters that a generation lacks are Unavailable: NVLink 4 has crc and replay, NVLink 5 has the effective ones.
+    Counters that a generation lacks are Unavailable: NVLink 4 has crc and replay, NVLink 5 has the effective ones, the
+    symbols and `packet_errors`: packets that came wrong or were thrown away, of whatever kind; one of two kinds counts
+    twice.
     """
 
     number: int
@@ -104,6 +106,7 @@ class Link(NamedTuple):
     recovery_failed: Reading
     effective_errors: Reading
     symbol_errors: Reading
+    packet_errors: Reading
     crc_errors: Reading
     replay_errors: Reading
 
@@ -155,7 +158,8 @@ class LoadResult(NamedTuple):
 
     `digest` is of the result that every iteration should give (hex), the same on every GPU of a model; `odd_sms` are
     the SMs that gave another one, None where this load can't tell SMs apart. What an odd SM gave is a mismatch too, or
-    shows in the digest: nothing may rest on `odd_sms` alone.
+    shows in the digest: nothing may rest on `odd_sms` alone. On `idle_sms` no part of the load ever ran: nothing is
+    known of them.
     """
 
     iterations: int
@@ -163,6 +167,7 @@ class LoadResult(NamedTuple):
     implementation: str
     digest: str = ""
     odd_sms: tuple[int, ...] | None = ()
+    idle_sms: tuple[int, ...] = ()
 
 
 NO_C2C = Unavailable("nvmlDeviceGetFieldValues 170", 3, "not supported by this GPU")

@@ -73,9 +73,9 @@ __device__ __forceinline__ void add_to(u64* out, u64 s) {
 #endif
     atomicAdd(out, s);
 }
-// The SM that runs this thread. A host has none: there each block counts as one, up to 128.
+// The SM that runs this thread. A host has none: there each block counts as one, up to 512.
 __device__ __forceinline__ u32 sm_id() {
-    u32 sm = blockIdx.x & 127;
+    u32 sm = blockIdx.x & 511;
 #ifdef __CUDA_ARCH__
     asm volatile("mov.u32 %0, %smid;" : "=r"(sm));
 #endif

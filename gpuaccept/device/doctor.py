@@ -148,10 +148,14 @@ def _device_nodes(host: Host, probed: Probed | None) -> Examined:
             f"the kernel refuses /dev/{probed.nodes_refused[0]} to this process, though its mode allows it (a cgroup)",
             _ALL_DEVICES,
         )
-    gpus, inside = len(host.pci_gpus()), sum(bool(_GPU_NODE.match(node)) for node in nodes)
-    if inside < gpus:
+    served, inside = len(host.pci_gpus("nvidia")), sum(bool(_GPU_NODE.match(node)) for node in nodes)
+    if inside < served:
         return Examined(
-            name, "problem", f"{inside} of the {gpus} GPUs in /sys are in /dev: this container hides some", _ALL_DEVICES
+            name,
+            "problem",
+            f"{inside} of the {served} GPUs that the driver serves are in /dev: a container hides the others, or "
+            "nobody made their nodes",
+            f"in a container, {_ALL_DEVICES}; else nvidia-modprobe -c N makes the node of GPU N",
         )
     return Examined(name, "ok", ", ".join(nodes))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from test_checks_on_mock import CHECKS, Measured, measure
 
-from gpuaccept.check import Sensors, Transfer, Unavailable, Visit, WrongWord
+from gpuaccept.check import LoadResult, Sensors, Transfer, Unavailable, Visit, WrongWord
 from gpuaccept.run.plan import parameters_of
 
 SUBJECT = "gpu/2"
@@ -155,6 +155,21 @@ def test_a_load_that_can_not_tell_sms_apart_says_so_and_counts_none_of_them(tmp_
     }
     assert len(found.failures) == 16 and not found.samples("thermal_soak.odd_sms")
     assert len(found.samples("thermal_soak.mismatches")) == len(found.samples("thermal_soak.digest")) == 8
+
+
+@pytest.mark.parametrize(
+    ("odd", "shown"),
+    [
+        ((), Unavailable("load result", 0, "no part of the load ran on SM 3, 7")),
+        ((5,), 1),
+    ],
+    ids=["none is odd", "another is odd"],
+)
+def test_an_sm_on_which_the_load_never_ran_is_not_counted_as_a_good_one(
+    odd: tuple[int, ...], shown: int | Unavailable
+) -> None:
+    result = LoadResult(10, len(odd), "soak", "00", odd, (3, 7))
+    assert source("thermal_soak")._odd_sms(result)[0] == shown
 
 
 @pytest.mark.parametrize("seconds", [60.0, 300.0])

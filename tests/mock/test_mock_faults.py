@@ -105,7 +105,7 @@ def test_nvlink_errors_count_up_on_one_link(make_node: MakeNode) -> None:
     node.wait(1800)
     after = node.links(1)
     assert before[3].recovery == 0 and after[3].recovery == 30
-    assert after[3].effective_errors == 30 and isinstance(after[3].crc_errors, Unavailable)
+    assert after[3].effective_errors == after[3].packet_errors == 30 and isinstance(after[3].crc_errors, Unavailable)
     assert all(link.recovery == 0 for link in after if link.number != 3)
 
 

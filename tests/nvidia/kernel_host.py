@@ -33,6 +33,10 @@ class Report(NamedTuple):
         return sorted((f.word, f.expected, f.got, f.again) for f in self.faults)
 
 
+_NO_BLOCK, _NONE_MOVED = ctypes.c_long(-1), (ctypes.c_long * 2)(-1, -1)
+"""No block is odd, none is taken for another (cuda_shim.h)."""
+
+
 class Kernels:
     """Every kernel of the build as a function: `run(name, blocks, arguments…)`."""
 
@@ -43,7 +47,7 @@ class Kernels:
         assert self._library.stub_kernel_known(name.encode()), name
         grid, block = (ctypes.c_uint * 3)(blocks, 1, 1), (ctypes.c_uint * 3)(threads, 1, 1)
         pointers = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(each) for each in arguments))
-        self._library.stub_kernel_run(name.encode(), grid, block, pointers)
+        self._library.stub_kernel_run(name.encode(), grid, block, pointers, None, _NO_BLOCK, _NONE_MOVED)
 
 
 class Memory:

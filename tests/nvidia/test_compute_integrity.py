@@ -48,6 +48,12 @@ def test_all_memory_that_is_free_can_be_had(small: StubMachine) -> None:
     assert small.left() == []
 
 
+def test_a_thousandth_is_left_to_the_driver(machine: StubMachine) -> None:
+    machine.set("memory_mb=4096")
+    taken, *_ = machine.ask(begin(1.0), END)
+    assert taken == 4090 * MIB
+
+
 def test_a_share_is_of_all_memory(small: StubMachine) -> None:
     halves = small.ask(begin(0.5), END, begin(0.25), END)
     assert halves == [8 * MIB, None, 4 * MIB, None]

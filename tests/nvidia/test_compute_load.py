@@ -8,7 +8,7 @@ import pytest
 from stub_driver.machine import StubMachine
 
 from gpuaccept.device.nvidia.kernels import WIDE_CONFIRMED
-from gpuaccept.device.nvidia.soak_kernel import MMA, WIDE_ROWS, kernel_for, wide
+from gpuaccept.device.nvidia.soak_kernel import MMA, WIDE_ROWS, idle_sms, kernel_for, wide
 from gpuaccept.device.nvidia.soak_reference import signature
 
 pytestmark = pytest.mark.needs("gcc")
@@ -41,10 +41,10 @@ def gemm(precision: str = "bf16", size: int = 128, passes: int = 2, seed: int = 
 
 def test_the_load_runs_while_sensors_are_read_and_ends_when_told(machine: StubMachine) -> None:
     _, shown, result, after = machine.ask("node.load_begin(0, 5)", SAMPLE, END, SAMPLE)
-    iterations, mismatches, implementation, digest, odd = result
+    iterations, mismatches, implementation, digest, odd, idle = result
     assert shown == sorted(shown)
     assert 0 < shown[-1] <= iterations
-    assert (mismatches, odd) == (0, [])
+    assert (mismatches, odd, idle) == (0, [], [])
     assert implementation == "gpuaccept soak_mma (mma.sync bf16) sm_100"
     assert len(digest) == 64
     assert set(after) == {0}
@@ -68,6 +68,21 @@ def test_one_sm_that_computes_something_else_has_its_name(machine: StubMachine) 
     *_, result = machine.ask("node.load_begin(0, 5)", "node.wait(0.1)", END)
     assert result[4] == [4]
     assert result[1] >= 8 * result[0]  # all 8 warps of one block, each time
+
+
+def test_an_sm_that_is_given_nothing_to_do_has_its_name(machine: StubMachine) -> None:
+    machine.set("attribute16=4", "resident=1", "moved.soak_mma=2.1")
+    *_, result = machine.ask("node.load_begin(0, 5)", "node.wait(0.1)", END)
+    assert (result[1], result[4], result[5]) == (0, [], [2])
+
+
+@pytest.mark.parametrize(
+    ("done", "sms", "idle"),
+    [([8, 8, 8, 0], 3, ()), ([8, 0, 8, 0], 3, (1,)), ([8, 0, 8, 8], 3, ()), ([0, 0, 8, 8], 4, (0, 1))],
+    ids=["all", "one is idle", "numbers with a hole", "two are idle"],
+)
+def test_sms_are_idle_only_where_fewer_worked_than_there_are(done: list[int], sms: int, idle: tuple[int, ...]) -> None:
+    assert idle_sms(done, sms) == idle
 
 
 def test_memory_that_changes_under_the_load_is_a_mismatch(machine: StubMachine) -> None:
@@ -141,7 +156,7 @@ def test_the_wide_soak_runs_where_it_is_confirmed_and_the_facts_say_so(machine: 
         ("soak.cu", "sm_100", "shipped"),
         ("soak_wide.cu", "sm_100a", "shipped"),
     ]
-    iterations, mismatches, implementation, digest, odd = result
+    iterations, mismatches, implementation, digest, odd, _ = result
     assert 0 < shown[-1] <= iterations
     assert (mismatches, odd) == (0, [])
     assert implementation == "gpuaccept soak_wide (tcgen05 bf16) sm_100"
@@ -203,9 +218,29 @@ def test_an_architecture_without_wider_instructions_keeps_its_soak() -> None:
 def test_cublaslt_drives_the_soak_where_it_is_installed(cublaslt: StubMachine) -> None:
     _, shown, result = cublaslt.ask("node.load_begin(0, 5)", SAMPLE, END)
     assert 0 < shown[-1] <= result[0]
-    assert result[1:3] == [0, "cublasLt 13.0.2 bf16 128"]
+    assert result[1:3] == [0, "cublasLt 13.0.2 bf16 128 beside copies"]
     assert result[4] is None  # which SM it was, a library does not tell
     assert cublaslt.left() == []
+
+
+def test_memory_is_copied_beside_the_products_and_neither_gets_ahead(cublaslt: StubMachine) -> None:
+    *_, result = cublaslt.ask("node.load_begin(0, 5)", "node.wait(0.1)", END)
+    log = cublaslt.log.read_text().splitlines()
+    waits = [line.split()[1:] for line in log if line.startswith("waits ")]
+    products, copies = set(map(tuple, waits[1::2])), set(map(tuple, waits[::2]))
+    ((main, beside),) = products
+    assert copies == {(beside, main)} and main != beside
+    assert len(waits) == 2 * result[0]
+    assert log.count("call cuMemcpyDtoDAsync_v2") >= result[0]
+
+
+def test_memory_that_changes_beside_the_products_is_a_mismatch(cublaslt: StubMachine) -> None:
+    found = []
+    for value in (0, 1):
+        cublaslt.set(FEW_SMS, f"stuck=6.4096.3.{value}")
+        found.append(cublaslt.ask("node.load_begin(0, 5)", "node.wait(0.1)", END)[2])
+    assert sorted(result[1] for result in found) == [0, 2]  # one of the two is what is there; the copy has it too
+    assert all(result[0] > 0 for result in found)
 
 
 @pytest.mark.parametrize("fault", ["none", "wrong"])

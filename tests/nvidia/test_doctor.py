@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from stub_driver.machine import DRIVER, StubMachine
+from stub_driver import host_tree
+from stub_driver.machine import BUSES, DRIVER, StubMachine
 
 from gpuaccept.device.doctor import Examined, examine, ready
 from gpuaccept.device.nvidia.host import Host
@@ -26,6 +27,8 @@ def whole(machine: StubMachine, monkeypatch: pytest.MonkeyPatch) -> StubMachine:
     (machine.root / "dev").mkdir(exist_ok=True)
     for node in ("nvidiactl", "nvidia-uvm", *(f"nvidia{number}" for number in range(8)), "nvidia-caps"):
         (machine.root / "dev" / node).touch()
+    for bus in BUSES:
+        host_tree.serve(machine.root, f"0000:{bus}:00.0")
     return machine
 
 
@@ -78,9 +81,21 @@ def test_a_container_that_hides_devices_is_seen_by_what_sysfs_still_shows(whole:
         (whole.root / f"dev/nvidia{number}").unlink()
     whole.set("gpus=2")
     found = look(whole)
-    assert found["device nodes"].text == "2 of the 8 GPUs in /sys are in /dev: this container hides some"
-    assert "--gpus all" in found["device nodes"].remedy
+    assert found["device nodes"].text.startswith(
+        "2 of the 8 GPUs that the driver serves are in /dev: a container hides"
+    )
+    assert "--gpus all" in found["device nodes"].remedy and "nvidia-modprobe" in found["device nodes"].remedy
     assert found["GPUs"].text == "PCI 8, NVML 2, CUDA 2"
+
+
+@needs_gcc
+def test_a_gpu_that_another_driver_serves_is_not_hidden(whole: StubMachine) -> None:
+    host_tree.serve(whole.root, f"0000:{BUSES[7]}:00.0", "vfio-pci")
+    (whole.root / "dev/nvidia7").unlink()
+    whole.set("gpus=7")
+    found = look(whole)
+    assert found["device nodes"].status == "ok"
+    assert found["GPUs"].text == "PCI 8, NVML 7, CUDA 7"
 
 
 def test_a_node_that_the_cgroup_refuses_is_named_though_its_mode_allows_it(tmp_path: Path) -> None:

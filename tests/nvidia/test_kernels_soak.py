@@ -11,7 +11,7 @@ from gpuaccept.device.nvidia.soak_reference import signature, wide_signature
 
 pytestmark = pytest.mark.needs("gcc")
 
-SMS, VECTOR = 128, 16
+SMS, VECTOR = 512, 16
 MOST_STEPS = 100_000
 """As soak.cu says: steps * 16 * 9 < 2^24, where fp32 holds every whole number."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stub_driver import host_tree
 from stub_driver.machine import BUSES, StubMachine
 
 from gpuaccept.device.nvidia.hidden import hidden_gpus
@@ -56,11 +57,9 @@ def test_a_mode_that_is_not_asked_for_is_the_first_finding_and_no_hardware_is_bl
 
 
 def served(machine: StubMachine) -> None:
-    """All eight GPUs are the nvidia driver's, as /sys says in a container too."""
-    driver = machine.root / "sys/bus/pci/drivers/nvidia"
-    driver.mkdir(parents=True)
+    """All eight GPUs are the nvidia driver's."""
     for bus in BUSES:
-        (machine.root / f"sys/bus/pci/devices/0000:{bus}:00.0/driver").symlink_to(driver)
+        host_tree.serve(machine.root, f"0000:{bus}:00.0")
 
 
 def nodes(machine: StubMachine, count: int) -> None:

@@ -62,6 +62,8 @@ WHERE: dict[str, tuple[str, str]] = {
     "field170": ("", "GPU C2C Mode"),
     "field185": ("gpu_power_readings/average_power_draw", "GPU Power Readings/Average Power Draw"),
     "field186": ("gpu_power_readings/instant_power_draw", "GPU Power Readings/Instantaneous Power Draw"),
+    "field195": ("temperature/gpu_temp_max_mem_tlimit_threshold", "Temperature/Memory Max Operating T.Limit Temp"),
+    "field196": ("temperature/gpu_temp_max_gpu_tlimit_threshold", "Temperature/GPU Max Operating T.Limit Temp"),
     "field230": ("gpu_recovery_action", "GPU Recovery Action"),
     "field269": ("clocks_event_reasons_counters/clocks_event_reasons_counters_sw_therm_slowdown",
                  "Clocks Event Reasons Counters/SW Thermal Slowdown"),

@@ -7,6 +7,8 @@ from itertools import pairwise
 import pytest
 from stub_driver.machine import StubMachine
 
+from gpuaccept.device.nvidia.slowdowns import fields_of
+
 pytestmark = pytest.mark.needs("gcc")
 
 
@@ -178,6 +180,61 @@ def test_a_gpu_without_t_limit_has_its_margin_to_the_nearest_threshold(
     (found,) = machine.ask("[block[0].margin_k for block in node.sensors((0,), 0.1, 0.1)][0]")
     assert found[: len(margins)] == margins
     assert machine.log.read_text().count("call nvmlDeviceGetTemperatureThreshold") in (0, 2)  # read once, not a sample
+
+
+@pytest.mark.parametrize(
+    ("state", "margin"),
+    [
+        (("field195=4",), 56.0),
+        (("field195=4", "field196=6"), 54.0),
+        (("field194=7",), 53.0),
+        (("field195=4294967294",), 60.0),
+        (("field195=-1", "field196=-1"), 60.0),
+        (("fault.nvmlDeviceGetFieldValues=3@1",), 60.0),
+    ],
+    ids=["memory first", "GPU first", "hardware first", "-2 as an unsigned number", "none is told", "no fields"],
+)
+def test_the_margin_is_to_whatever_is_slowed_down_first(
+    machine: StubMachine, state: tuple[str, ...], margin: float
+) -> None:
+    machine.set(*state)
+    (found,) = machine.ask("[block[0].margin_k for block in node.sensors((0,), 0.2, 0.1)][0]")
+    assert found == [margin] * len(found)
+    fields = machine.log.read_text().count("call nvmlDeviceGetFieldValues")
+    assert fields == 1 + len(found)  # the thresholds once, the sensors in each sample
+
+
+SMOOTHING = "field251=1\nfield252=0\nfield253=1"
+"""What these numbers mean to most drivers: settings of power smoothing, which stand still."""
+NONE = ["nvmlDeviceGetFieldValues", 0, "not in this driver"]
+NO_270 = ["nvmlDeviceGetFieldValues 270", 3, "not supported by this GPU"]
+UNKNOWN = ["nvmlDeviceGetFieldValues", 0, "the numbering of driver 580.76.05 is not known"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "state", "slowed"),
+    [
+        ("580.95.05", ("field269=7", "field270=8", "field271=9", SMOOTHING), [[7], [8], [9]]),
+        ("590.48.01", ("field269=7", "field270=8", "field271=9", SMOOTHING), [[7], [8], [9]]),
+        ("575.57.08", ("field251=7", "field252=8", "field253=9"), [[7], [8], [9]]),
+        ("580.65.06", ("field251=7", "field252=8", "field253=9"), [[7], [8], [9]]),
+        ("580.76.05", (SMOOTHING,), [[4200], UNKNOWN, UNKNOWN]),
+        ("570.172.08", (SMOOTHING, "field269=-1"), [[4200], NONE, NONE]),
+        ("580.95.05", ("fielderror269=2", "fielderror270=3"), [[4200], NO_270, [0]]),
+    ],
+)
+def test_time_that_a_gpu_was_slowed_is_read_by_its_drivers_own_numbers(
+    machine: StubMachine, driver: str, state: tuple[str, ...], slowed: list[object]
+) -> None:
+    machine.set(f"driver={driver}", "field75=4200", *state)
+    (found,) = machine.ask("next(node.sensors((0,), 0.0, 1.0))[0]._asdict()")
+    shown = [found[name] for name in ("sw_thermal_ns", "hw_thermal_ns", "hw_power_brake_ns")]
+    assert shown == slowed
+
+
+def test_a_driver_that_does_not_tell_its_version_has_unknown_numbers() -> None:
+    assert fields_of("nonsense") == "the numbering of driver nonsense is not known"
+    assert fields_of("580.82.07") == fields_of("615.71.01") != fields_of("575.51.03")
 
 
 def test_a_sensor_that_is_not_there_is_unavailable_and_a_lost_gpu_takes_no_other_with_it(machine: StubMachine) -> None:

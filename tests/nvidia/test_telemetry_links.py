@@ -24,6 +24,7 @@ def test_an_h200_has_nvlink_4(machine: StubMachine) -> None:
     assert (links[0]["version"], links[0]["raw_rate_mbps"], links[0]["remote_type"]) == ("4.0", 26562, "switch")
     assert (links[5]["replay_errors"], links[5]["recovery"], links[5]["crc_errors"]) == (1, 2, 3)
     assert links[0]["effective_errors"] == ["nvmlDeviceGetFieldValues 219", 3, "not supported by this GPU"]
+    assert links[0]["packet_errors"] == ["nvmlDeviceGetFieldValues 206", 3, "not supported by this GPU"]
 
 
 def test_an_a100_has_a_field_for_each_link(machine: StubMachine) -> None:
@@ -54,6 +55,28 @@ def test_a_link_that_sleeps_is_not_down_and_one_beside_it_tells_its_errors(machi
     assert links[2]["state"] == "sleep"
     assert (links[3]["effective_errors"], links[3]["symbol_errors"]) == (18446744073709551, 5)
     assert links[4]["remote_type"] == "unknown"
+
+
+@pytest.mark.parametrize("field", range(206, 213))
+def test_packets_that_come_wrong_or_are_thrown_away_are_counted_of_every_kind(machine: StubMachine, field: int) -> None:
+    machine.set(f"field{field}.3=7", "field208.4=1", "field212.4=2")
+    (links,) = machine.ask(LINKS)
+    assert [link["packet_errors"] for link in links[2:6]] == [0, 7, 3, 0]
+
+
+def test_a_field_that_is_newer_than_the_driver_is_not_measured(machine: StubMachine) -> None:
+    machine.set("fielderror206=2", "fielderror219=2")
+    (links,) = machine.ask(LINKS)
+    why = "not in this driver, or not of this GPU"
+    assert links[3]["effective_errors"] == ["nvmlDeviceGetFieldValues 219", 2, why]
+    assert links[3]["packet_errors"] == ["nvmlDeviceGetFieldValues 206", 2, why]
+
+
+def test_packets_are_not_counted_where_one_kind_can_not_be_read(machine: StubMachine) -> None:
+    machine.set("fielderror210=3", "field208.3=7")
+    (links,) = machine.ask(LINKS)
+    assert links[3]["packet_errors"] == ["nvmlDeviceGetFieldValues 210", 3, "not supported by this GPU"]
+    assert (links[3]["effective_errors"], links[3]["symbol_errors"]) == (0, 0)
 
 
 def test_traffic_is_bytes_of_data(machine: StubMachine) -> None:

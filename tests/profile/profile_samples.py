@@ -83,6 +83,7 @@ nvlink.recovery_new link difference events
 nvlink.recovery_failed_new link difference events
 nvlink.effective_errors_new link difference events
 nvlink.symbol_errors_new link difference events
+nvlink.packet_errors_new link difference events
 nvlink.crc_errors_new link difference events
 nvlink.replay_errors_new link difference events
 nvlink.device_to_device_memcpy_read_ce pair sampled GB/s higher state

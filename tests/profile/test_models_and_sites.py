@@ -97,7 +97,7 @@ def test_what_is_not_published_is_not_required() -> None:
     for model in ("hgx-b300", "gb200-nvl72", "gb300-nvl72", "rtx-pro-6000-server", "l40s"):
         assert limits(model)["margin_min"].effect == "observe", model
         assert limits(model)["memory_clock_max"].uniform, model
-    assert "margin_min" not in limits("hgx-a100")  # NVML reads none: the temperature is judged
+    assert "margin_min" not in limits("hgx-a100")  # NVML tells none: the temperature is judged
     assert limits("hgx-a100")["temperature_max"].maximum == 75
     assert "fabric_manager_matches" not in limits("gb200-nvl72")
 

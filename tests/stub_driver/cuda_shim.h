@@ -50,10 +50,10 @@ extern "C" __attribute__((visibility("default"))) unsigned stub_kernel_arguments
     *pointers = stub::kernels().at(name).pointers;
     return stub::kernels().at(name).arguments;
 }
-// Block `odd_block` (-1: none) works with `odd` arguments.
+// Block `odd_block` (-1: none) works with `odd` arguments; block moved[0] (-1: none) is taken for block moved[1].
 extern "C" __attribute__((visibility("default"))) void stub_kernel_run(const char *name, const unsigned g[3],
                                                                       const unsigned b[3], void **args, void **odd,
-                                                                      long odd_block) {
+                                                                      long odd_block, const long moved[2]) {
     static std::mutex one_at_a_time;                 // the built-ins are globals
     std::lock_guard<std::mutex> lock(one_at_a_time);
     const stub::Kernel &kernel = stub::kernels().at(name);
@@ -61,8 +61,9 @@ extern "C" __attribute__((visibility("default"))) void stub_kernel_run(const cha
     blockDim = {b[0], b[1], b[2]};
     for (blockIdx.z = 0; blockIdx.z < g[2]; blockIdx.z++)
         for (blockIdx.y = 0; blockIdx.y < g[1]; blockIdx.y++)
-            for (blockIdx.x = 0; blockIdx.x < g[0]; blockIdx.x++) {
-                void **arguments = (long)blockIdx.x == odd_block ? odd : args;
+            for (unsigned x = 0; x < g[0]; x++) {
+                void **arguments = (long)x == odd_block ? odd : args;
+                blockIdx.x = (long)x == moved[0] ? (unsigned)moved[1] : x;
                 for (threadIdx.z = 0; threadIdx.z < b[2]; threadIdx.z++)
                     for (threadIdx.y = 0; threadIdx.y < b[1]; threadIdx.y++)
                         for (threadIdx.x = 0; threadIdx.x < b[0]; threadIdx.x++) kernel.call(arguments);

@@ -12,7 +12,7 @@
 #define ENTER() ENTER_GPU(HERE)              /* on the GPU of the current context */
 
 typedef struct { int gpu; } Context;
-typedef struct { struct timespec at; int recorded; } Event;
+typedef struct { struct timespec at; int recorded; void *on; } Event;
 typedef struct { char name[256]; int shared; } Kernel;   /* shared: bytes that cuFuncSetAttribute allowed */
 
 static Context contexts[MAX_GPUS];
@@ -104,7 +104,16 @@ static void stamp(Event *e) {
     else clock_gettime(CLOCK_MONOTONIC, &e->at);
     e->recorded = 1;
 }
-API cuEventRecord(CUevent e, CUstream s) { ENTER(); stamp((Event *)e); return 0; }
+API cuEventRecord(CUevent e, CUstream s) { ENTER(); stamp((Event *)e); ((Event *)e)->on = s; return 0; }
+/* Nothing is ever waited for here; the log tells which stream waits for what was recorded on which. */
+API cuStreamWaitEvent(CUstream s, CUevent e, unsigned flags) {
+    char said[64];
+    ENTER();
+    if (!((Event *)e)->recorded) return CUDA_ERROR_INVALID_HANDLE;
+    snprintf(said, sizeof said, "%p %p", (void *)s, ((Event *)e)->on);
+    stub_log("waits", said);
+    return 0;
+}
 API cuEventElapsedTime_v2(float *ms, CUevent a, CUevent b) {
     ENTER();
     Event *x = (Event *)a, *y = (Event *)b;
@@ -238,8 +247,8 @@ API cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int value) {
     ((Kernel *)f)->shared = value;
     return 0;
 }
-/* By shared memory alone, at most 2: what a kernel declares itself is not known here. */
-API cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, int threads, size_t shared) { ENTER(); *blocks = shared > 113 << 10 ? 1 : 2; return 0; }
+/* By shared memory alone, at most `resident` (2): what a kernel declares itself is not known here. */
+API cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, int threads, size_t shared) { ENTER(); *blocks = shared > 113 << 10 ? 1 : (int)num(HERE, "resident", 2); return 0; }
 
 static void flip_a_bit(const char *what, int host, const char *kernel) {
     char key[300], b[64];
@@ -275,8 +284,15 @@ static long odd_arguments(const char *kernel, unsigned arguments, void **args, v
     return block;
 }
 
+/* `moved.KERNEL=FROM.TO`: block FROM runs where block TO does, as where an SM is given nothing to do. */
+static void moved_block(const char *kernel, long moved[2]) {
+    char key[300], b[64];
+    snprintf(key, sizeof key, "moved.%s", kernel);
+    if (sscanf(text(b, sizeof b, HERE, key, ""), "%ld.%ld", &moved[0], &moved[1]) != 2) moved[0] = -1;
+}
+
 API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, CUstream s, void **args, void **extra) {
-    void (*run)(const char *, const unsigned *, const unsigned *, void **, void **, long) = host_function("stub_kernel_run");
+    void (*run)(const char *, const unsigned *, const unsigned *, void **, void **, long, const long *) = host_function("stub_kernel_run");
     unsigned (*arguments)(const char *, unsigned *) = host_function("stub_kernel_arguments");
     const char *name = ((Kernel *)f)->name;
     void *odd[32];
@@ -287,7 +303,9 @@ API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned
     if (!reachable(pointers, args)) return CUDA_ERROR_ILLEGAL_ADDRESS;
     if (idle() && strcmp(name, "tile_bytes")) { work(); return CUDA_SUCCESS; }
     long block = odd_arguments(name, count, args, odd, &value);
-    run(name, (unsigned[]){gx, gy, gz}, (unsigned[]){bx, by, bz}, args, odd, block);
+    long moved[2];
+    moved_block(name, moved);
+    run(name, (unsigned[]){gx, gy, gz}, (unsigned[]){bx, by, bz}, args, odd, block, moved);
     flip_a_bit("flip", 0, name);
     flip_a_bit("flip_host", 1, name);
     stick(HERE);

@@ -61,6 +61,14 @@ def gpu_in_pci(root: Path, address: str, numa_node: int) -> None:
     link.symlink_to(device)
 
 
+def serve(root: Path, address: str, driver: str = "nvidia") -> None:
+    """Have a kernel driver serve a device, as /sys says in a container too."""
+    link, folder = root / "sys/bus/pci/devices" / address / "driver", root / "sys/bus/pci/drivers" / driver
+    folder.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder)
+
+
 def bridge_above(root: Path, address: str) -> Path:
     """The folder of the port that a GPU hangs on."""
     return (root / "sys/bus/pci/devices" / address).resolve().parent

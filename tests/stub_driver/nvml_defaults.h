@@ -58,7 +58,11 @@ static const struct number_default NUMBERS[] = {
     {"field165", 1, 1},                                                /* [link] active */
     {"field170", -1, -1},                                              /* [h200] no C2C */
     {"field185", 165930, 77670}, {"field186", 165930, 77880},          /* [gb200] average and instant power, mW */
+    {"field195", 0, 0}, {"field196", 0, 0},                            /* [gb200] T.limit of slowdown, memory and GPU */
     {"field202", 1LL << 40, -1}, {"field204", 1LL << 40, -1},          /* [-] NVLink 5 bytes; h200 [nvml.h] */
+    {"field206", 0, -1}, {"field207", 0, -1}, {"field208", 0, -1},     /* [-] packets of NVLink 5; h200 [nvml.h] */
+    {"field209", 0, -1}, {"field210", 0, -1}, {"field211", 0, -1},     /* [-] of more kinds; h200 [nvml.h] */
+    {"field212", 0, -1},                                               /* [-] not sent; h200 [nvml.h] */
     {"field213", 0, -1}, {"field214", 0, -1}, {"field215", 0, -1},     /* [-] recoveries of NVLink 5; h200 [nvml.h] */
     {"field219", 0, -1}, {"field221", 0, -1},                          /* [-] effective and symbol errors; h200 [nvml.h] */
     {"field230", 0, 0},                                                /* [gb200] recovery action none */

@@ -13,7 +13,9 @@ Count = Annotated[int, Meta(ge=0)]
 Text = Annotated[str, Meta(min_length=1, max_length=80)]
 Duration = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$")]
 """A number and its unit, for example `90s`, `2.5m`, `1h`."""
-LinkCounter = Literal["recovery", "recovery_failed", "effective_errors", "symbol_errors", "crc_errors", "replay_errors"]
+LinkCounter = Literal[
+    "recovery", "recovery_failed", "effective_errors", "symbol_errors", "packet_errors", "crc_errors", "replay_errors"
+]
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -197,7 +199,7 @@ class ThermalModel(Room, frozen=True, kw_only=True):
     maximum_c: float
     slowdown_margin_k: float
     margin_readable: bool = True
-    """Whether NVML reads the margin to slowdown: from Ada on, not on Ampere."""
+    """Whether NVML tells the margin to slowdown (from Ada on), or thresholds in °C to work it out from (Ampere)."""
 
 
 class LoadModel(Room, frozen=True, kw_only=True):

@@ -174,6 +174,7 @@ PARAMETERS: dict[str, Parameter] = {
     "link.recovery_failed_per_hour": Parameter("link", "number", "rate of failed recoveries"),
     "link.effective_errors_per_hour": Parameter("link", "number", "rate of errors after correction (NVLink 5)"),
     "link.symbol_errors_per_hour": Parameter("link", "number", "rate of symbol errors (NVLink 5)"),
+    "link.packet_errors_per_hour": Parameter("link", "number", "rate of wrong or discarded packets (NVLink 5)"),
     "link.crc_errors_per_hour": Parameter("link", "number", "rate of CRC errors (NVLink 4)"),
     "link.replay_errors_per_hour": Parameter("link", "number", "rate of replays (NVLink 4)"),
     "pair.p2p_read": Parameter("pair", "text", "P2P read status"),

@@ -15,6 +15,8 @@ from gpuaccept.device.nvidia.context import Context
 
 HANDLES = (1 << 30, 2 << 20)
 """Bytes of a handle, largest first; the last is the smallest page of a range (the driver's granularity)."""
+_LEFT_SHARE = 1000
+"""One part in so many stays free for what the driver may still need, a launch's buffers or an event's."""
 _OUT_OF_MEMORY = 2
 
 
@@ -25,8 +27,8 @@ class Arena:
         self._context = context
         self.base = self.size = 0
         context.enter()
-        total = self.total = int(context.call("cuMemGetInfo")[1])
-        wanted = total if limit is None else min(limit, total)
+        free, self.total = map(int, context.call("cuMemGetInfo"))
+        wanted = min(self.total if limit is None else limit, free - free // _LEFT_SHARE)
         self._reserved = wanted // HANDLES[-1] * HANDLES[-1]
         if not self._reserved:
             raise DeviceError("cuMemCreate", _OUT_OF_MEMORY, "less memory than one page was asked for", context.index)

@@ -27,6 +27,7 @@ _REASONS = {
     pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH: "this driver has another version of the call",
     pynvml.NVML_ERROR_NO_PERMISSION: "no permission: run as root",
 }
+_NO_FIELD = "not in this driver, or not of this GPU"
 _NAMES = {
     value: name for name, value in vars(pynvml).items() if name.startswith("NVML_ERROR_") and isinstance(value, int)
 }
@@ -81,7 +82,10 @@ class Nvml:
         if value.nvmlReturn in _GPU_GONE:
             raise DeviceError(call, value.nvmlReturn, _NAMES[value.nvmlReturn], gpu)
         if value.nvmlReturn != pynvml.NVML_SUCCESS:
-            return Unavailable(call, value.nvmlReturn, reason(value.nvmlReturn))
+            unknown = (
+                value.nvmlReturn == pynvml.NVML_ERROR_INVALID_ARGUMENT
+            )  # what a driver says of a field newer than it
+            return Unavailable(call, value.nvmlReturn, _NO_FIELD if unknown else reason(value.nvmlReturn))
         member = _FIELD_MEMBERS.get(value.valueType)
         if member is None:
             return Unavailable(call, 0, f"the value has the unknown type {value.valueType}")

@@ -16,6 +16,20 @@ _STATES = {0: "off", 1: "on", 2: "sleep", 3: "traffic disabled"}
 _VERSIONS = {1: "1.0", 2: "2.0", 3: "2.2", 4: "3.0", 5: "3.1", 6: "4.0", 7: "5.0", 8: "6.0"}
 _REMOTE_TYPES = {0: "gpu", 1: "npu", 2: "switch", 255: "unknown"}
 _KIB = 1024
+_MOST_LINKS = 36
+"""NVML_NVLINK_MAX_LINKS of nvml.h 13: older bindings say 18, and a GPU with more of them would lose the rest."""
+_PACKET_ERRORS_5 = (
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_MALFORMED_PACKET_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_BUFFER_OVERRUN_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_REMOTE_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_GENERAL_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_LOCAL_LINK_INTEGRITY_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_DISCARDS,
+)
+"""Each must stand still on a good link. NVLink 5's other fields are left out: the FEC history (235 to 250) counts
+symbols that were corrected, which is what the code is for; the bit error rates (220, 222) are means since the link came
+up, which errors of an hour hardly move, and of which the two counters (219, 221) hold the numerators."""
 
 # NVLink 3 has each counter as one field a link, the links from 6 on in a second row.
 _CRC_3 = (pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_L0, pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_L6)
@@ -32,7 +46,7 @@ def links(nvml: Nvml, gpu: Gpu) -> tuple[Link, ...]:
     count = _count(nvml, gpu)
     if count is not None:
         return tuple(_link(nvml, gpu, number) for number in range(count))
-    found = (_link(nvml, gpu, number) for number in range(pynvml.NVML_NVLINK_MAX_LINKS))
+    found = (_link(nvml, gpu, number) for number in range(_MOST_LINKS))
     return tuple(link for link in found if not isinstance(link.state, Unavailable))
 
 
@@ -42,7 +56,7 @@ def link_traffic(nvml: Nvml, gpu: Gpu) -> tuple[LinkTraffic, ...]:
     Those include the packets' overhead, so they are a little more than the data.
     """
     count = _count(nvml, gpu)
-    numbers = range(pynvml.NVML_NVLINK_MAX_LINKS if count is None else count)
+    numbers = range(_MOST_LINKS if count is None else count)
     data = _pairs(nvml, gpu, numbers, _DATA)
     if any(isinstance(value, Unavailable) for pair in data for value in pair):
         found = list(map(_carried, numbers, data, _pairs(nvml, gpu, numbers, _PACKETS)))
@@ -55,7 +69,7 @@ def link_traffic(nvml: Nvml, gpu: Gpu) -> tuple[LinkTraffic, ...]:
 
 def _count(nvml: Nvml, gpu: Gpu) -> int | None:
     (count,) = nvml.fields(gpu.index, gpu.handle, [(pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT, 0)])
-    return min(count, pynvml.NVML_NVLINK_MAX_LINKS) if isinstance(count, int) else None
+    return min(count, _MOST_LINKS) if isinstance(count, int) else None
 
 
 def _pairs(nvml: Nvml, gpu: Gpu, numbers: range, fields: tuple[int, int]) -> list[tuple[Reading, Reading]]:
@@ -73,7 +87,7 @@ def _carried(number: int, data: tuple[Reading, Reading], packets: tuple[Reading,
 
 
 def _link(nvml: Nvml, gpu: Gpu, number: int) -> Link:
-    state, rate, recovery, failed, effective, symbol, recovery_4, crc, replay = _fields(
+    state, rate, recovery, failed, effective, symbol, recovery_4, crc, replay, *packets = _fields(
         nvml,
         gpu,
         number,
@@ -87,6 +101,7 @@ def _link(nvml: Nvml, gpu: Gpu, number: int) -> Link:
             pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY,
             pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_CRC,
             pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY,
+            *_PACKET_ERRORS_5,
         ),
     )
     if isinstance(recovery, Unavailable):  # NVLink 4 counts them elsewhere
@@ -110,9 +125,16 @@ def _link(nvml: Nvml, gpu: Gpu, number: int) -> Link:
         recovery_failed=failed,
         effective_errors=effective,
         symbol_errors=symbol,
+        packet_errors=_sum(packets),
         crc_errors=crc,
         replay_errors=replay,
     )
+
+
+def _sum(counts: Sequence[Reading]) -> Reading:
+    """One that can't be read is not 0: none is told then."""
+    missing = next((count for count in counts if isinstance(count, Unavailable)), None)
+    return missing or sum(map(int, counts))  # type: ignore[arg-type]
 
 
 def _nvlink_3(nvml: Nvml, gpu: Gpu, number: int, known: Sequence[Reading]) -> tuple[Reading, ...]:

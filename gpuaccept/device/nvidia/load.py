@@ -32,6 +32,8 @@ class Soak(Protocol):
     digest: str
     """Of what every iteration should give, in hex."""
     iteration_s: float
+    idle_sms: tuple[int, ...]
+    """Those on which it never ran, known after `finish`."""
 
     def queue(self, slot: int) -> None:
         """Queue one iteration; `slot` is its place among those that are queued, for results of its own."""
@@ -88,8 +90,9 @@ class Load:
             self._context.wait()
             while self._running:
                 self._retire()
-            mismatches, odd = self._soak.finish()
-            return LoadResult(self._done, mismatches, self._soak.implementation, self._soak.digest, odd)
+            soak = self._soak
+            mismatches, odd = soak.finish()
+            return LoadResult(self._done, mismatches, soak.implementation, soak.digest, odd, soak.idle_sms)
         finally:
             self.close()
 

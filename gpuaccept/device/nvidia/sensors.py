@@ -11,6 +11,7 @@ from gpuaccept.check import DeviceError, Node, Reading, Sensors, Unavailable
 from gpuaccept.device.nvidia.calls import Nvml
 from gpuaccept.device.nvidia.discovery import Gpu
 from gpuaccept.device.nvidia.margins import Margins
+from gpuaccept.device.nvidia.slowdowns import SlowdownFields
 
 _BLOCK_S = 1.0
 _FIELDS = (
@@ -18,9 +19,6 @@ _FIELDS = (
     pynvml.NVML_FI_DEV_POWER_INSTANT,
     pynvml.NVML_FI_DEV_MEMORY_TEMP,
     pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_POWER_CAP,
-    pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN,
-    pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN,
-    pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN,
     pynvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION,
 )
 
@@ -61,6 +59,7 @@ def sample_blocks(
     ticks = round(seconds / interval) if interval > 0 else 0
     per_block = max(1, round(_BLOCK_S / interval)) if interval > 0 else 1
     lost: dict[int, Unavailable] = {}
+    slowdowns: dict[int, SlowdownFields] = {}
     samples: dict[int, list[tuple[float, _Sample]]] = {gpu.index: [] for gpu in gpus}
     tick = block = 0
     while tick <= ticks:
@@ -68,7 +67,8 @@ def sample_blocks(
         for gpu in gpus:
             if gpu.index not in lost:
                 try:
-                    samples[gpu.index].append((clock.now(), _sample(nvml, margins, gpu, iterations(gpu.index))))
+                    of = slowdowns.get(gpu.index) or slowdowns.setdefault(gpu.index, SlowdownFields(nvml, gpu))
+                    samples[gpu.index].append((clock.now(), _sample(nvml, margins, of, gpu, iterations(gpu.index))))
                 except DeviceError as error:
                     lost[gpu.index] = Unavailable(error.call, error.code, error.name)
         late = int((clock.now() - start) / interval) if interval > 0 else 0
@@ -79,15 +79,16 @@ def sample_blocks(
             samples = {gpu.index: [] for gpu in gpus}
 
 
-def _sample(nvml: Nvml, margins: Margins, gpu: Gpu, iterations: int) -> _Sample:
+def _sample(nvml: Nvml, margins: Margins, slowdowns: SlowdownFields, gpu: Gpu, iterations: int) -> _Sample:
     """One call for all that NVML has as fields, and one for each of the others."""
 
     def read(name: str, *arguments: Any) -> Reading:
         return nvml.read(gpu.index, name, gpu.handle, *arguments)
 
-    power, instant, memory, sw_power_cap, sw_thermal, hw_thermal, hw_power_brake, energy = nvml.fields(
-        gpu.index, gpu.handle, [(field, 0) for field in _FIELDS]
+    power, instant, memory, sw_power_cap, energy, *counters = nvml.fields(
+        gpu.index, gpu.handle, [(field, 0) for field in (*_FIELDS, *slowdowns.wanted)]
     )
+    slowed = slowdowns.read(tuple(counters))
     if isinstance(power, Unavailable):  # GA100 has no average of a second, only the moment's power
         power = read("nvmlDeviceGetPowerUsage") if isinstance(instant, Unavailable) else instant
     temperature = read("nvmlDeviceGetTemperatureV", pynvml.NVML_TEMPERATURE_GPU)
@@ -102,9 +103,9 @@ def _sample(nvml: Nvml, margins: Margins, gpu: Gpu, iterations: int) -> _Sample:
         memory_clock_mhz=read("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_MEM),
         event_reasons=read("nvmlDeviceGetCurrentClocksEventReasons"),
         sw_power_cap_ns=sw_power_cap,
-        sw_thermal_ns=sw_thermal,
-        hw_thermal_ns=hw_thermal,
-        hw_power_brake_ns=hw_power_brake,
+        sw_thermal_ns=slowed.software,
+        hw_thermal_ns=slowed.thermal,
+        hw_power_brake_ns=slowed.brake,
         energy_mj=energy,
         iterations=iterations,
     )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import NamedTuple
 
 from gpuaccept.check import DeviceError
@@ -40,6 +41,14 @@ Specifications per Compute Capability", 10.0 and 10.3), and two don't."""
 _MOST_SMS = 1024
 """Room in the tally: %smid may be larger than the number of SMs."""
 _TALLY = _MOST_SMS * 8
+
+
+def idle_sms(done: Sequence[int], sms: int) -> tuple[int, ...]:
+    """SMs, of `sms` that the GPU has, which came to no result. The kernel fills every SM that it is given: such a one
+    was kept from it. Numbers may have holes (PTX ISA, %nsmid): as many are named as are lacking, the lowest first.
+    """
+    lacking = max(0, sms - sum(map(bool, done)))
+    return tuple(islice((sm for sm, count in enumerate(done) if not count), lacking))
 
 
 class SoakKernel(NamedTuple):
@@ -101,6 +110,7 @@ class KernelSoak:
     def __init__(self, context: Context, seed: int, kernel: SoakKernel) -> None:
         self._context, self._seed, self._kernel, self._launches = context, seed, kernel, 0
         self._memory: list[int] = []
+        self.idle_sms: tuple[int, ...] = ()
         self.implementation = f"gpuaccept {kernel.name} ({kernel.instruction} bf16) {context.architecture}"
         context.enter()
         context.kernels.load(kernel.file)
@@ -113,13 +123,13 @@ class KernelSoak:
     def _begin(self, seed: int) -> None:
         context, kernel = self._context, self._kernel
         kinds = context.cuda.driver.CUdevice_attribute
-        sms = context.attribute(kinds.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+        self._sms = context.attribute(kinds.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
         call, function = "cuOccupancyMaxActiveBlocksPerMultiprocessor", context.kernels.functions[kernel.name]
         if kernel.shared:
             allowed = context.cuda.driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             context.call("cuFuncSetAttribute", function, allowed, kernel.shared)
         resident = int(context.call(call, function, kernel.threads, kernel.shared))
-        self._blocks = sms * max(1, min(kernel.blocks, resident))
+        self._blocks = self._sms * max(1, min(kernel.blocks, resident))
         self._prepare_memory()
         self._signature = self._take(8)
         self._tally = self._take(_TALLY)
@@ -179,6 +189,7 @@ class KernelSoak:
         missing = abs(self._launches * self._blocks * self._kernel.results - sum(done))
         blocks = context.blocks(self._size)
         spoilt = context.wrong([(self._from, blocks), (self._to, blocks)], self._seed)
+        self.idle_sms = idle_sms(done, self._sms)
         return sum(wrong) + missing + spoilt, tuple(sm for sm, count in enumerate(wrong) if count)
 
     def close(self) -> None:
