@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from gpuaccept import __version__, replay, series
 from gpuaccept.ambient import Ambient
 from gpuaccept.certificate import html, text
-from gpuaccept.data import Cohort, Environment, Event, Evidence, Judgement, LedgerPosition, Profile, Statement
+from gpuaccept.data import Cohort, Environment, Event, Evidence, Judgement, LedgerPosition, Plan, Profile, Statement
 from gpuaccept.device.open import DeviceSpec, check_spec, record_of
 from gpuaccept.device.open import given as faults_of
 from gpuaccept.errors import (
@@ -47,6 +47,8 @@ from gpuaccept.run.plan import cohort_of, estimate_s, make_plan
 from gpuaccept.run.resume import JOURNAL, Earlier, after_boot, check_same, earlier
 from gpuaccept.run.session import Observer, Session
 
+AGREED_BY = "agreed_by"
+"""The parameter of a check that runs only where its plan says who agreed."""
 _CODES = {
     "accepted": EXIT_ACCEPTED,
     "accepted with concession": EXIT_ACCEPTED,
@@ -240,6 +242,7 @@ class _Run:
         session = Session(self.performer, self.journal, begin.run_id, begin.origin_s, self.observer, self.clock.check)
         if before is None:
             self.journal.append(begin)
+            self._note_agreements(begin.plan)
         else:
             session.number, session.clock_s = before.done, before.clock_s
             session.origin_s = before.origin_s
@@ -277,6 +280,12 @@ class _Run:
             ),
             checks=tuple(self.checks[name].facts() for name in dict.fromkeys(step.check for step in plan.steps)),
         )
+
+    def _note_agreements(self, plan: Plan) -> None:
+        """Who agreed to what a step does to more than this node stands on the certificate."""
+        agreed = (step for step in plan.steps if step.parameters.get(AGREED_BY) and not step.skip)
+        for check, by in dict.fromkeys((step.check, step.parameters[AGREED_BY]) for step in agreed):
+            self._note(0.0, "agreed", f"{check}: agreed to by {by}")
 
     def _note_neighbours(self, at_s: float) -> None:
         """That the node was not free, or that nobody could say so, stands in the record."""

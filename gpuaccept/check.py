@@ -45,6 +45,7 @@ from gpuaccept.protocol import (
     SweepKernel,
     Transfer,
     Unavailable,
+    Waves,
     WrongWord,
 )
 from gpuaccept.series import BOUND_AFTER_S, BOUND_SAMPLES, BOUND_WINDOW_S, bound
@@ -93,6 +94,7 @@ __all__ = [
     "Transfer",
     "Unavailable",
     "Visit",
+    "Waves",
     "WrongWord",
     "bound",
     "gpu_subject",

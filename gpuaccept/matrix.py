@@ -6,19 +6,25 @@ import hashlib
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from gpuaccept import __version__
 from gpuaccept.bundled import bundled
+from gpuaccept.device.fault import PULSES as PULSES_CHECK
 from gpuaccept.device.open import DeviceSpec, Fault, simulated
 from gpuaccept.errors import UsageError
 from gpuaccept.profile.digest import digest as profile_digest
-from gpuaccept.profile.load import load_profile
+from gpuaccept.profile.load import LoadedProfile, load_profile
 from gpuaccept.proof import SEED, Shown, can_have, show
 from gpuaccept.run.loading import LoadedCheck
 
 SETUPS = {"mock:hgx-b200": "de-industrial-ai-cloud", "mock:gb200-nvl72": "gb200-nvl72"}
 """Device and profile: a fault is tried on the first that can have it. The second has liquid, C2C and a Grace."""
 PLAN = "acceptance"
+PULSES = bundled("profiles") / "examples" / "power-pulses.yaml"
+PULSES_DEVICE, PULSES_PLAN = "mock:hgx-b200", "pulses"
+"""Power pulses are in no plan of `SETUPS`, since nobody agreed to them there. To simulated ones nobody need."""
+AGREED_IN_SIMULATION = "nobody: simulated nodes alone, 2026"
 STORED = bundled("checks") / "matrix.json"
 AGAIN = "`gpuaccept checks matrix --run` makes it anew, in about a minute"
 
@@ -45,11 +51,29 @@ def digest_of(checks: Mapping[str, LoadedCheck]) -> str:
     for device, profile in SETUPS.items():
         found = simulated(DeviceSpec(device=device))
         parts.append(f"{device} {found.digest if found else ''} {profile_digest(load_profile(profile).profile)}")
+    parts.append(f"{PULSES_PLAN} {profile_digest(pulses_profile().profile)}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def pulses_profile() -> LoadedProfile:
+    """The bundled example of a profile with power pulses, agreed to for simulated nodes."""
+    loaded = load_profile(str(PULSES))
+    (cohort,) = loaded.profile.cohorts
+    plan = cohort.plans[PULSES_PLAN]
+    steps = tuple(
+        replace(step, parameters={**step.parameters, "agreed_by": AGREED_IN_SIMULATION})
+        if step.check == PULSES_CHECK
+        else step
+        for step in plan.steps
+    )
+    cohort = replace(cohort, plans={**cohort.plans, PULSES_PLAN: replace(plan, steps=steps)})
+    return LoadedProfile(replace(loaded.profile, cohorts=(cohort,)), loaded.layers, loaded.places)
 
 
 def try_one(fault: Fault) -> Shown:
     """One fault on the first hardware that can have it. Raises UsageError where none can."""
+    if fault.needs_agreement:
+        return show(pulses_profile(), fault, PULSES_DEVICE, PULSES_PLAN)
     for device, profile in SETUPS.items():
         if can_have(device, fault):
             return show(load_profile(profile), fault, device, PLAN)

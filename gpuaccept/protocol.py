@@ -170,6 +170,16 @@ class LoadResult(NamedTuple):
     idle_sms: tuple[int, ...] = ()
 
 
+class Waves(NamedTuple):
+    """What square waves of load did on one GPU: bursts of the kernel, how many of them the host began more than a tenth
+    of a period late, results that differ bit for bit, and which kernel ran."""
+
+    bursts: int
+    late: int
+    mismatches: int
+    implementation: str
+
+
 NO_C2C = Unavailable("nvmlDeviceGetFieldValues 170", 3, "not supported by this GPU")
 
 
@@ -413,6 +423,15 @@ class Node(Protocol):
         """Start the soak load (tensor and memory) on a GPU and return; it runs while `sensors` or `wait` run."""
 
     def load_end(self, gpu: int) -> LoadResult: ...
+
+    def load_waves(
+        self, gpus: Sequence[int], frequency_hz: float, in_phase: bool, seconds: float, seed: int
+    ) -> tuple[Waves | Unavailable, ...]:
+        """Square waves of the soak load on all `gpus` for `seconds`: half of each period under load, half of it idle.
+
+        In phase all GPUs begin each period together; otherwise each begins it a part of the period after the one before
+        it, so that about half of them are under load at any time. One GPU's failure is its own.
+        """
 
     def sensors(
         self, gpus: Sequence[int], seconds: float, interval: float

@@ -189,6 +189,12 @@ def _replays(cohort: Cohort, device: str) -> float:
     return (_maximum("pcie_replays")(cohort, device) + 1) * 3600 / RUN_S
 
 
+def _pulses(cohort: Cohort, device: str) -> float:
+    # The check names a wave of 10 s where more than 1 ms of it was braked.
+    _limit(cohort, "pulse_braked_at")
+    return 0.01
+
+
 def _where_required(rule: Rule) -> Callable[[Cohort, str], float | None]:
     def severity(cohort: Cohort, device: str) -> float | None:
         try:
@@ -219,6 +225,7 @@ _RULES: dict[str, Rule] = {
     "leak_slow": _leak,
     "power_brake": _maximum("hw_power_brake_share"),
     "psu_droop_in_phase": _maximum("hw_power_brake_share"),
+    "psu_droop_at_pulses": _pulses,
     "clock_capped": _locked_clock,
     "clock_stuck_low": _locked_clock,
 }

@@ -311,7 +311,7 @@ def models() -> str:
 def matrix() -> str:
     """docs/reference/matrix.md: the stored matrix of checks and faults."""
     from gpuaccept.cli.self_test import CAUGHT, FOLLOWS, UNMEASURED, mark
-    from gpuaccept.matrix import SETUPS, stored
+    from gpuaccept.matrix import PULSES, PULSES_PLAN, SETUPS, stored
     from gpuaccept.run.loading import load_checks
 
     found, checks = stored(), list(load_checks())
@@ -323,6 +323,7 @@ def matrix() -> str:
         "the catalogue and runs a part of it again.",
         f"Made with gpuaccept {found.gpuaccept_version}, plan `{found.plan}`, seed {found.seed}, each fault at its",
         f"defaults, on the first model that can have it: {profiles}.",
+        f"What only power pulses show is tried by `profiles/examples/{PULSES.name}`, plan `{PULSES_PLAN}`.",
         f"Digest of version, checks, profiles and simulated hardware: `{found.digest}`.",
         "`gpuaccept checks matrix` prints the same, and refuses it for any others. For your own profile and checks:",
         "`gpuaccept checks prove`.",

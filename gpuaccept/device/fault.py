@@ -12,6 +12,8 @@ from gpuaccept.errors import UsageError
 
 FaultValue = float | int | str
 FaultValues = Mapping[str, FaultValue]
+PULSES = "power_pulse"
+"""The check that runs only where the plan says who agreed."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Fault:
     limit: Literal["", "equals"] = ""
     needs_workers: bool = False
     """Whether it stops or ends the process that measures: nothing to simulate without one."""
+
+    @property
+    def needs_agreement(self) -> bool:
+        """Whether only pulses of load show it, which no plan makes unless somebody agreed to them."""
+        return self.detects[0] == PULSES
 
     @property
     def defaults(self) -> dict[str, FaultValue]:

@@ -189,13 +189,14 @@ def interleaved(tasks: Iterable[Task]) -> list[Task]:
 
 
 def applicable(name: str) -> list[Fault]:
-    """The faults that a model can have."""
-    return [fault for fault in faults() if can_have(name, fault)]
+    """The faults that a model can have, and that a bundled plan can show."""
+    return [fault for fault in faults() if can_have(name, fault) and not fault.needs_agreement]
 
 
 def faults_elsewhere(name: str) -> list[Fault]:
     """The faults that a model can't have, and `ELSEWHERE` can."""
-    return [fault for fault in faults() if not can_have(name, fault) and can_have(ELSEWHERE, fault)]
+    here = {fault.name for fault in faults() if can_have(name, fault) or fault.needs_agreement}
+    return [fault for fault in faults() if fault.name not in here and can_have(ELSEWHERE, fault)]
 
 
 def can_have(name: str, fault: Fault) -> bool:

@@ -230,7 +230,22 @@ def _step(step: Step, by_state: bool, parameters: Mapping[str, type[msgspec.Stru
             yield f".parameters.{name}", f"{step.check} has no such parameter{nearest(name, fields)}"
             continue
         if said := wrong(value, fields[name].type):
-            yield f".parameters.{name}", said
+            meant = _meant(fields[name].type)
+            yield f".parameters.{name}", f"must say {meant}; found {value!r}" if meant else said
+    for name, field in fields.items():
+        default = field.default
+        given = name in step.parameters or default is msgspec.NODEFAULT
+        if not given and wrong(default, field.type):  # a default that is no answer: the plan must give one
+            yield (
+                ".parameters",
+                f"{step.check} runs only where {name} says {_meant(field.type) or 'what its bounds allow'}",
+            )
+
+
+def _meant(kind: object) -> str:
+    """What a parameter must hold in the words of its own description, where it has one."""
+    meta = next((one for one in getattr(kind, "__metadata__", ()) if isinstance(one, msgspec.Meta)), None)
+    return meta.description or "" if meta is not None else ""
 
 
 def _visits(plan: PlanSpec, declared: Mapping[str, MetricDeclaration]) -> Counter[str]:

@@ -29,9 +29,13 @@ def cohort_of(profile: Profile, node: NodeFacts) -> Cohort | None:
 
 
 def parameters_of(check: Check, given: Mapping[str, object]) -> Parameters:
-    """The check's parameters with what a plan gives filled in. Raises UsageError for what it does not take."""
+    """The check's parameters with what a plan gives filled in. Raises UsageError for what it does not take.
+
+    A default that the check's own bounds refuse is one that a plan must give.
+    """
     try:
-        return msgspec.convert(dict(given), type=check.parameters)
+        filled = msgspec.convert(dict(given), type=check.parameters)
+        return msgspec.convert(msgspec.to_builtins(filled), type=check.parameters)
     except msgspec.ValidationError as error:
         raise UsageError(
             f"plan parameters of {check.name}: {error}", f"`gpuaccept checks show {check.name}` lists them"

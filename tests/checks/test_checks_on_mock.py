@@ -24,7 +24,8 @@ OTHER_DEVICES = ("mock:gb200-nvl72",)
 """Cooled by liquid, and beside a Grace: for faults that the first can't have."""
 SOAK_S = 120.0
 STATES = {"memory_bandwidth": "hot", "nvlink": "hot"}
-GIVEN: dict[str, dict[str, Any]] = {"thermal_soak": {"duration_s": SOAK_S}}
+AGREED = {"agreed_by": "nobody: a simulated node, 2026"}
+GIVEN: dict[str, dict[str, Any]] = {"thermal_soak": {"duration_s": SOAK_S}, "power_pulse": AGREED}
 OF_FAULT: dict[str, dict[str, Any]] = {"hbm_region_slow": {"paths": "regions"}, "leak_slow": {"visits": 4}}
 """Parameters under which a fault shows, or visits until it does."""
 STOPPING = {fault.name for fault in faults() if fault.needs_workers}

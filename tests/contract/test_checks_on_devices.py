@@ -35,6 +35,9 @@ STEPS = {
     "compute": PlannedStep(
         check="compute", visit=1, parameters={"precisions": "bf16", "size": 256, "passes": 1, "repeats": 3}
     ),
+    "power_pulse": PlannedStep(
+        check="power_pulse", visit=1, parameters={"agreed_by": "nobody: no real supply, 2026", "seconds": 0.02}
+    ),
     "thermal_soak": PlannedStep(check="thermal_soak", visit=1, parameters={"duration_s": 1.0, "interval_s": 0.5}),
 }
 

@@ -16,7 +16,7 @@ from test_independent import second  # noqa: F401  a fixture
 from gpuaccept.acceptance import Accepted, Request, run_node
 from gpuaccept.ambient import Fixed
 from gpuaccept.device.open import DeviceSpec, Fault, faults
-from gpuaccept.matrix import SETUPS
+from gpuaccept.matrix import PULSES_PLAN, SETUPS, pulses_profile
 from gpuaccept.profile.load import load_profile
 from gpuaccept.proof import can_have
 from gpuaccept.record import envelope
@@ -25,9 +25,11 @@ from gpuaccept.verify import EXIT_CODES, verify_path
 
 def run(fault: Fault | None = None, out: Path | None = None) -> Accepted:
     """A run on hardware that can have the fault; in workers where the fault would stop this process."""
-    device, profile = next(setup for setup in SETUPS.items() if fault is None or can_have(setup[0], fault))
+    device, name = next(setup for setup in SETUPS.items() if fault is None or can_have(setup[0], fault))
+    pulses = fault is not None and fault.needs_agreement
     request = Request(
-        profile=load_profile(profile),
+        profile=pulses_profile() if pulses else load_profile(name),
+        plan=PULSES_PLAN if pulses else "acceptance",
         spec=DeviceSpec(device=device, seed=11, faults=(fault.name,) if fault else ()),
         out=out,
         in_process=fault is None or not fault.needs_workers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from gpuaccept.check import Pulse, Unavailable, gpu_subject
 from gpuaccept.device.mock.model import When
@@ -23,6 +23,7 @@ CUDA_CALLS = {
     "peer_copies": "cuMemcpyPeerAsync",
     "load_begin": "cuLaunchKernel",
     "load_end": "cuStreamSynchronize",
+    "load_waves": "cuLaunchKernel",
 }
 """The driver's call that fails where the GPU does."""
 
@@ -34,6 +35,21 @@ GUARDED = {"gpu.lost", "call.hang", "cuda.not_ready", "memory.allocation_fails",
 """Parameters by which a call itself can fail."""
 WIDEST_SPREAD = 2.0
 """Largest `gpu.spread`: beyond it a resistance or a clock might be drawn below zero."""
+
+
+class Wave(NamedTuple):
+    """Square waves of load that run now."""
+
+    frequency_hz: float
+    in_phase: bool
+
+    def fits(self, when: When) -> bool:
+        """Whether it is one of those that a condition asks for."""
+        return (
+            when.pulses in (None, "any", "in phase" if self.in_phase else "out of phase")
+            and (when.pulses_above_hz is None or self.frequency_hz > when.pulses_above_hz)
+            and (when.pulses_below_hz is None or self.frequency_hz < when.pulses_below_hz)
+        )
 
 
 made = tuple.__new__
@@ -49,6 +65,7 @@ class Machine:
         self.world, self.model, self.seed, self.start = world, world.model, seed, start_s
         self.pulse, self.real_time, self.closed = pulse, real_time, False
         self.time_s = start_s
+        self.wave: Wave | None = None
         self.bodies: list[Body] = []
         self.places = tuple(
             place
@@ -92,7 +109,10 @@ class Machine:
 
     def holds(self, when: When, subject: str) -> bool:
         """Whether conditions hold now for a subject: its own GPU's temperatures, or the highest for the node."""
-        if when.gpus_active_above is not None and sum(b.loaded for b in self.bodies) <= when.gpus_active_above:
+        if when.gpus_active_above is not None and self._active() <= when.gpus_active_above:
+            return False
+        of_pulses = (when.pulses, when.pulses_above_hz, when.pulses_below_hz) != (None, None, None)
+        if of_pulses and (self.wave is None or not self.wave.fits(when)):
             return False
         if when.temperature_above is None and when.memory_temperature_above is None:
             return True
@@ -104,6 +124,11 @@ class Machine:
             when.memory_temperature_above is None
             or any(body.latest_memory_temperature > when.memory_temperature_above for body in bodies)
         )
+
+    def _active(self) -> int:
+        """How many GPUs are under load at a time: half of them where their pulses are out of phase."""
+        loaded = sum(body.loaded for body in self.bodies)
+        return (loaded + 1) // 2 if self.wave is not None and not self.wave.in_phase else loaded
 
     def flag(self, parameter: str, place: int) -> bool:
         """A flag of the GPU at a place of the board, now."""

@@ -307,6 +307,10 @@ class When(Room, frozen=True, kw_only=True, omit_defaults=True):
     memory_temperature_above: float | None = None
     gpus_active_above: int | None = None
     """More than this many GPUs run the soak load."""
+    pulses: Literal["any", "in phase", "out of phase"] | None = None
+    """Square waves of load run."""
+    pulses_above_hz: float | None = None
+    pulses_below_hz: float | None = None
 
 
 class Deviation(Room, frozen=True, kw_only=True, omit_defaults=True, rename={"from_": "from"}):

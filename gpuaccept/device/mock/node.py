@@ -8,7 +8,7 @@ to last that long).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gpuaccept.check import (
@@ -35,6 +35,8 @@ from gpuaccept.check import (
     SweepKernel,
     Transfer,
     Unavailable,
+    Waves,
+    gpu_subject,
 )
 from gpuaccept.data import NodeFacts
 from gpuaccept.device.mock import pcie, registers, surroundings
@@ -42,7 +44,7 @@ from gpuaccept.device.mock.copies import Paths
 from gpuaccept.device.mock.ecc import Ecc, with_corrected
 from gpuaccept.device.mock.identity import load_digest, node_facts
 from gpuaccept.device.mock.integrity import Memory, allocate
-from gpuaccept.device.mock.machine import CALL_S, Machine, hang, made
+from gpuaccept.device.mock.machine import CALL_S, Machine, Wave, hang, made
 from gpuaccept.device.mock.pcie import Uplinks
 from gpuaccept.device.mock.peers import STANDSTILL_GB_PER_S, Peers
 from gpuaccept.device.mock.products import Products, bad_sm, mismatches
@@ -296,6 +298,45 @@ class MockNode(Machine):
         digest = load_digest(self.model, -1 if sm is None or not always else sm)
         odd = None if not self.model.load.tells_sms else (sm,) if sm is not None and (always or wrong) else ()
         return LoadResult(iterations, wrong, self.model.load.implementation, digest, odd)
+
+    def load_waves(
+        self, gpus: Sequence[int], frequency_hz: float, in_phase: bool, seconds: float, seed: int
+    ) -> tuple[Waves | Unavailable, ...]:
+        """Square waves of load: one failure is one GPU's, found at the end as a driver tells it."""
+        if frequency_hz <= 0 or seconds <= 0:
+            raise DeviceError("cuLaunchKernel", 1, "CUDA_ERROR_INVALID_VALUE")
+        began = self.time_s
+        failed: dict[int, Unavailable] = {}
+        places: dict[int, int] = {}
+        self._attempt(gpus, places, failed)
+        if any(self.bodies[place].loaded for place in places.values()):
+            raise DeviceError("cuLaunchKernel", 400, "CUDA_ERROR_INVALID_HANDLE")
+        self.wave = Wave(frequency_hz, in_phase)
+        try:
+            for place in places.values():
+                self.bodies[place].forget()
+                self.bodies[place].begin(began, duty=0.5)
+            wrong = {gpu: self._wrong_results(place, began) for gpu, place in places.items()}
+            self.pass_time(seconds)
+            self._attempt(places, {}, failed)
+            for gpu, place in places.items():
+                self.bodies[place].finish(self.time_s)
+                wrong[gpu] = self._wrong_results(place, self.time_s) - wrong[gpu]
+        finally:
+            self.wave = None
+        bursts, kernel = max(1, round(seconds * frequency_hz)), self.model.load.implementation
+        return tuple(failed.get(gpu) or Waves(bursts, 0, wrong[gpu], kernel) for gpu in gpus)
+
+    def _attempt(self, gpus: Iterable[int], places: dict[int, int], failed: dict[int, Unavailable]) -> None:
+        for gpu in gpus:
+            try:
+                places[gpu] = self.place(gpu, "load_waves")
+            except DeviceError as error:
+                failed[gpu] = Unavailable(error.call, error.code, error.name)
+
+    def _wrong_results(self, place: int, t: float) -> int:
+        rate = "load.mismatches_per_hour"
+        return int(self.world.integral(rate, gpu_subject(place), 0.0, t, self.holds) / 3600.0)
 
     def sensors(
         self, gpus: Sequence[int], seconds: float, interval: float

@@ -94,7 +94,7 @@ class Body:
         self.rate_factor = 1.0 + self._own("iterations") / 100.0
         self.cap_offset, self.idle_offset = self._own("power_w"), self._own("idle_power_w")
         self.reference_c = model.thermal.inlet_c + self._stages(1.0, model.power.limit_w * model.power.capped_share)[3]
-        self.loaded = False
+        self.loaded, self.duty = False, 1.0
         self.load_began = node.start
         self.shown = 0.0
         """Iterations at the last reading: a counter never goes back."""
@@ -125,8 +125,11 @@ class Body:
         spread: Spread = getattr(self.node.model.noise, quantity)
         return spread.gpu * self.node.spread(self.place) * noise.normal(self.key(quantity))
 
-    def begin(self, t: float) -> None:
-        """The soak load starts. A soak is a mean over many regulations, so it scatters normally from visit to visit."""
+    def begin(self, t: float, duty: float = 1.0) -> None:
+        """The soak load starts. A soak is a mean over many regulations, so it scatters normally from visit to visit.
+
+        With a duty below 1 it comes in pulses, of which only the means are simulated: all that is read of them.
+        """
         spread, tick = self.node.model.noise, round(t * 1000)
         self.visit_power = spread.power_w.visit * noise.normal(self.key("power_w visit"), tick)
         self.visit_rate = spread.iterations.visit / 100.0 * noise.normal(self.key("iterations visit"), tick)
@@ -134,7 +137,7 @@ class Body:
         visit_resistance = spread.thermal_resistance.visit * noise.normal(self.key("thermal_resistance visit"), tick)
         self.advance(t)
         self.resistance_now = self.resistance * (1.0 + visit_resistance / 100.0)
-        self.loaded, self.load_began, self.shown = True, t, 0.0
+        self.loaded, self.duty, self.load_began, self.shown = True, duty, t, 0.0
         self._next(t, iterations=0.0)
 
     def finish(self, t: float) -> float:
@@ -283,6 +286,9 @@ class Body:
             power = (1.0 - brake) * power + brake * braked
             rate = model.load.iterations_per_s * self.rate_factor * (1.0 + self.visit_rate)
             rate *= node.number("load.rate", place, 1.0, t) * (1.0 - brake / 2.0) * clock / self.load_clock
+            if self.duty < 1.0:
+                power = self.duty * power + (1.0 - self.duty) * self.idle_power
+                rate, cap = self.duty * rate, self.duty * cap
         one, two, three, _ = self._stages(factor, power)
         return carried._replace(
             power=power,

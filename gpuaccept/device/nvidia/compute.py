@@ -21,6 +21,7 @@ from gpuaccept.check import (
     SweepKernel,
     Transfer,
     Unavailable,
+    Waves,
 )
 from gpuaccept.device.nvidia import sweeps
 from gpuaccept.device.nvidia.calls import Cuda
@@ -34,6 +35,7 @@ from gpuaccept.device.nvidia.integrity import Integrity
 from gpuaccept.device.nvidia.load import FEED_S, Load, Soak
 from gpuaccept.device.nvidia.peers import peer_jobs
 from gpuaccept.device.nvidia.soak_kernel import kernel_soak
+from gpuaccept.device.nvidia.waves import square_waves
 
 Transfers = tuple[Transfer | Unavailable, ...]
 T = TypeVar("T")
@@ -139,6 +141,23 @@ class Compute:
         if gpu not in self._loads:
             raise DeviceError("load_end", _INVALID_VALUE, "no load runs: load_begin comes first", gpu)
         return self._loads.pop(gpu).end()
+
+    def load_waves(
+        self, gpus: Sequence[int], frequency_hz: float, in_phase: bool, seconds: float, seed: int
+    ) -> tuple[Waves | Unavailable, ...]:
+        """Our own kernel, which alone can be cut to half a period."""
+        if frequency_hz <= 0 or seconds <= 0:
+            raise DeviceError("load_waves", _INVALID_VALUE, "frequency and duration are above 0")
+        if self._loads:
+            raise DeviceError("load_waves", _INVALID_VALUE, "a load runs already", next(iter(self._loads)))
+        contexts = [_attempt(partial(self._context, gpu)) for gpu in gpus]
+        usable = [context for context in contexts if isinstance(context, Context)]
+        ran = iter(
+            square_waves(usable, frequency_hz, in_phase, seconds, seed, lambda: self._pulse(None, "wait"))
+            if usable
+            else ()
+        )
+        return tuple(one if isinstance(one, Unavailable) else next(ran) for one in contexts)
 
     def iterations(self, gpu: int) -> int:
         """Iterations that the load on a GPU has completed; 0 without one."""

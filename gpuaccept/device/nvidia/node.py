@@ -38,6 +38,7 @@ from gpuaccept.check import (
     SweepKernel,
     Transfer,
     Unavailable,
+    Waves,
 )
 from gpuaccept.data import UNKNOWN_COUNT, GpuFacts, NodeFacts
 from gpuaccept.device.learned import Learned
@@ -319,6 +320,11 @@ class NvidiaNode:
 
     def load_end(self, gpu: int) -> LoadResult:
         return self._compute.load_end(gpu)
+
+    def load_waves(
+        self, gpus: Sequence[int], frequency_hz: float, in_phase: bool, seconds: float, seed: int
+    ) -> tuple[Waves | Unavailable, ...]:
+        return self._compute.load_waves(gpus, frequency_hz, in_phase, seconds, seed)
 
     def sensors(
         self, gpus: Sequence[int], seconds: float, interval: float

@@ -92,23 +92,24 @@ def kernel_for(architecture: str) -> SoakKernel:
     return (wide(architecture) if "soak_wide.cu" in files_of(architecture) else None) or MMA
 
 
-def kernel_soak(context: Context, seed: int) -> KernelSoak:
+def kernel_soak(context: Context, seed: int, operands: int = OPERANDS) -> KernelSoak:
     """The soak by our own kernel: at the full rate where its code can be had and loaded, else by the instruction that
     every GPU has."""
     kernel = kernel_for(context.architecture)
     try:
-        return KernelSoak(context, seed, kernel)
+        return KernelSoak(context, seed, kernel, operands)
     except DeviceError as error:
         if kernel == MMA or not is_lacking(error):
             raise
-    return KernelSoak(context, seed, MMA)
+    return KernelSoak(context, seed, MMA, operands)
 
 
 class KernelSoak:
     """See load.Soak. A launch compares its signatures with the host's by itself and counts by SM."""
 
-    def __init__(self, context: Context, seed: int, kernel: SoakKernel) -> None:
+    def __init__(self, context: Context, seed: int, kernel: SoakKernel, operands: int = OPERANDS) -> None:
         self._context, self._seed, self._kernel, self._launches = context, seed, kernel, 0
+        self._seeds, self._steps = tuple(map(u32, range(seed, seed + operands))), STEPS
         self._memory: list[int] = []
         self.idle_sms: tuple[int, ...] = ()
         self.implementation = f"gpuaccept {kernel.name} ({kernel.instruction} bf16) {context.architecture}"
@@ -134,7 +135,7 @@ class KernelSoak:
         self._signature = self._take(8)
         self._tally = self._take(_TALLY)
         context.call("cuMemsetD32Async", self._tally, 0, _TALLY // 4, context.stream.handle)
-        self._operands = [(value, kernel.signature(value, STEPS)) for value in map(u32, range(seed, seed + OPERANDS))]
+        self.cut(STEPS)
         results = b"".join(result.to_bytes(8, "little") for _, result in self._operands)
         self.digest = hashlib.sha256(results).hexdigest()
         trial = Lane(context, context.stream, lambda: self.queue(0), 1)
@@ -143,6 +144,11 @@ class KernelSoak:
             if trial.error:
                 raise trial.error
         self.iteration_s = trial.elapsed_ns / 1e9
+
+    def cut(self, steps: int) -> None:
+        """Make each further launch so many steps long, an even number up to `STEPS`."""
+        self._steps = steps
+        self._operands = [(value, self._kernel.signature(value, steps)) for value in self._seeds]
 
     def _prepare_memory(self) -> None:
         """Two buffers of the same contents: what the load copies over the second may change nothing in it."""
@@ -166,7 +172,7 @@ class KernelSoak:
             self._kernel.name,
             self._blocks,
             (seed, U32),
-            (STEPS, U32),
+            (self._steps, U32),
             (expected, U64),
             (_MASK, U32),
             (self._from, POINTER),

@@ -245,4 +245,21 @@ FAULTS: tuple[Entry, ...] = (
         ),
         "share_percent",
     ),
+    entry(
+        "psu_droop_at_pulses",
+        "The supply can't follow pulses of load some times a second: it asks all GPUs to brake, but only then.",
+        (FaultKey("share_percent", 5.0, "percent of the time of such pulses", 0.0, 100.0),),
+        "power_pulse.braked_at",
+        FACILITY,
+        node_of,
+        lambda v, m: (
+            Deviation(
+                target="gpu/*",
+                parameter="power.brake_share",
+                value=float(v["share_percent"]) / 100.0,
+                when=When(pulses="in phase", pulses_above_hz=1.0, pulses_below_hz=100.0),
+            ),
+        ),
+        "share_percent",
+    ),
 )
