@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 from gpuaccept.data import Cause, Finding, Limit, Part
@@ -156,7 +157,7 @@ def _by_cause(subject: str, items: list[_Item]) -> list[list[_Item]]:
 
     On the node it stays apart by check, or by the call that failed: two checks that did not run are two things to do.
     """
-    items = sorted(items, key=_weight)
+    items = sorted(items, key=partial(_weight, subject))
     groups: dict[str, list[_Item]] = {}
     causes: dict[str, str] = {}
     for item in items:
@@ -191,14 +192,19 @@ def _trouble(item: _Item) -> str:
     return f"{failure.call} {failure.code}" if failure and failure.call else _check(item)
 
 
-def _weight(item: _Item) -> tuple[int, int, bool, int, int, int, tuple[tuple[int, int | str], ...]]:
-    """The leading verdict of a group is the gravest, of the most telling reason, of the most specific cause."""
+def _weight(subject: str, item: _Item) -> tuple[int, int, bool, int, bool, int, int, tuple[tuple[int, int | str], ...]]:
+    """The leading verdict of a group is the gravest, of the most telling reason, of the most specific cause.
+
+    Of a link, its own state says more than the number of links that its GPU has left.
+    """
     telling = {"limit": 0, "not measured": 0, "condition": 1 if item.miss.missed else 3}.get(item.miss.why, 2)
     if item.miss.result == "error" and not is_lost(item.miss):
         telling = 2
     specific = _SPECIFIC[item.outcome.limit.cause]
     alone = not (item.shared and _of_soak(item.outcome))
-    return GRAVITY[item.miss.result], telling, alone, item.when, specific, item.place, order(item.miss.subject)
+    counted = link_of(subject) is not None and item.miss.subject != subject
+    result = GRAVITY[item.miss.result]
+    return result, telling, alone, item.when, counted, specific, item.place, order(item.miss.subject)
 
 
 def _rank(item: _Item) -> int:
