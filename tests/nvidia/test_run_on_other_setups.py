@@ -56,6 +56,15 @@ def test_a_mode_that_is_not_asked_for_is_the_first_finding_and_no_hardware_is_bl
     assert "hardware" not in {one["cause"] for one in others}
 
 
+def test_how_many_gpus_cuda_finds_is_not_told_where_mig_is_on_and_that_is_said(machine: StubMachine) -> None:
+    machine.set("gpu3.mig=1", "mig_instances=1")
+    run(machine)
+    envelope = json.loads((machine.root / "out" / "record.json").read_bytes())
+    evidence = json.loads(base64.b64decode(envelope["payload"]))["predicate"]["evidence"]
+    assert "CUDA does not see a GPU in MIG mode: how many it finds tells nothing" in json.dumps(evidence)
+    assert "CUDA does not answer" not in json.dumps(evidence)
+
+
 def served(machine: StubMachine) -> None:
     """All eight GPUs are the nvidia driver's."""
     for bus in BUSES:
