@@ -35,7 +35,8 @@ NOWHERE = "none"
 class Settings(Parameters, frozen=True, kw_only=True):
     """`agreed_by` has no default that is accepted: the plan must say who agreed to in-phase pulses, and when.
 
-    Each of the frequencies runs for `seconds`, first in phase and then out of phase.
+    Each of the frequencies from `slowest_hz` up runs for `seconds`, and for one period at least: first in phase, then out
+    of phase.
     """
 
     agreed_by: Annotated[
@@ -47,6 +48,8 @@ class Settings(Parameters, frozen=True, kw_only=True):
         ),
     ] = ""
     seconds: Annotated[float, Meta(ge=0.01, le=600.0)] = 10.0
+    slowest_hz: Annotated[float, Meta(gt=0.0, le=1000.0)] = FREQUENCIES_HZ[0]
+    """Those who agree may do so to fast pulses only: what a hall and a grid meet are the slow ones."""
 
 
 METRICS = (
@@ -69,14 +72,15 @@ def measure(node: Node, visit: Visit) -> None:
     assert isinstance(settings, Settings)
     seen = {gpu: _Seen() for gpu in node.gpus}
     left: tuple[int, ...] = node.gpus
-    for frequency, in_phase in _waves():
+    for frequency, in_phase in _waves(settings):
         left = _wave(node, visit, settings, left, seen, frequency, in_phase)
     for metric in METRICS:
         visit.measured_all(metric.name, {gpu_subject(gpu): seen[gpu].samples(metric.name) for gpu in left})
 
 
-def _waves() -> Iterator[tuple[float, bool]]:
-    yield from ((frequency, in_phase) for in_phase in (True, False) for frequency in FREQUENCIES_HZ)
+def _waves(settings: Settings) -> Iterator[tuple[float, bool]]:
+    frequencies = [frequency for frequency in FREQUENCIES_HZ if frequency >= settings.slowest_hz]
+    yield from ((frequency, in_phase) for in_phase in (True, False) for frequency in frequencies)
 
 
 def _named(frequency: float, in_phase: bool) -> str:
@@ -200,7 +204,7 @@ def _digits(value: float) -> float:
 
 def _seconds(parameters: Parameters, gpus: int) -> float:
     assert isinstance(parameters, Settings)
-    return 2 * len(FREQUENCIES_HZ) * (parameters.seconds + 1.0)
+    return sum(max(parameters.seconds, 1 / frequency) + 1.0 for frequency, _ in _waves(parameters))
 
 
 CHECK = Check(

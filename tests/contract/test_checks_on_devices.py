@@ -36,7 +36,9 @@ STEPS = {
         check="compute", visit=1, parameters={"precisions": "bf16", "size": 256, "passes": 1, "repeats": 3}
     ),
     "power_pulse": PlannedStep(
-        check="power_pulse", visit=1, parameters={"agreed_by": "nobody: no real supply, 2026", "seconds": 0.02}
+        check="power_pulse",
+        visit=1,
+        parameters={"agreed_by": "nobody: no real supply, 2026", "seconds": 0.02, "slowest_hz": 100.0},
     ),
     "thermal_soak": PlannedStep(check="thermal_soak", visit=1, parameters={"duration_s": 1.0, "interval_s": 0.5}),
 }

@@ -135,7 +135,7 @@ class KernelSoak:
         self._signature = self._take(8)
         self._tally = self._take(_TALLY)
         context.call("cuMemsetD32Async", self._tally, 0, _TALLY // 4, context.stream.handle)
-        self.cut(STEPS)
+        self.cut(1.0)
         results = b"".join(result.to_bytes(8, "little") for _, result in self._operands)
         self.digest = hashlib.sha256(results).hexdigest()
         trial = Lane(context, context.stream, lambda: self.queue(0), 1)
@@ -145,10 +145,10 @@ class KernelSoak:
                 raise trial.error
         self.iteration_s = trial.elapsed_ns / 1e9
 
-    def cut(self, steps: int) -> None:
-        """Make each further launch so many steps long, an even number up to `STEPS`."""
-        self._steps = steps
-        self._operands = [(value, self._kernel.signature(value, steps)) for value in self._seeds]
+    def cut(self, share: float) -> None:
+        """Make each further launch this share of a whole one long: an even number of steps, up to `STEPS`."""
+        self._steps = min(STEPS, max(2, 2 * round(STEPS * share / 2)))
+        self._operands = [(value, self._kernel.signature(value, self._steps)) for value in self._seeds]
 
     def _prepare_memory(self) -> None:
         """Two buffers of the same contents: what the load copies over the second may change nothing in it."""

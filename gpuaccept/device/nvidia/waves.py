@@ -15,7 +15,7 @@ from functools import partial
 
 from gpuaccept.check import DeviceError, Unavailable, Waves
 from gpuaccept.device.nvidia.context import POINTER, U64, Context
-from gpuaccept.device.nvidia.soak_kernel import STEPS, KernelSoak, kernel_soak
+from gpuaccept.device.nvidia.soak_kernel import KernelSoak, kernel_soak
 from gpuaccept.device.nvidia.timing import HOLD_NS
 
 OPERANDS = 2
@@ -57,8 +57,7 @@ class _Wave:
         self.soak = kernel_soak(self.context, seed, OPERANDS)
         whole_s = max(self.soak.iteration_s, 1e-6)
         self.launches = min(MOST_LAUNCHES, max(1, round(half_s / whole_s)))
-        steps = round(STEPS * half_s / (whole_s * self.launches) / 2) * 2
-        self.soak.cut(min(STEPS, max(2, steps)))
+        self.soak.cut(half_s / (whole_s * self.launches))
 
     def hold(self, latch: int) -> None:
         """Queue the gate of a burst."""
