@@ -35,8 +35,8 @@ NOWHERE = "none"
 class Settings(Parameters, frozen=True, kw_only=True):
     """`agreed_by` has no default that is accepted: the plan must say who agreed to in-phase pulses, and when.
 
-    Each of the frequencies from `slowest_hz` up runs for `seconds`, and for one period at least: first in phase, then out
-    of phase.
+    Each of the frequencies from `slowest_hz` up runs for `seconds`, and for one period at least, all GPUs in phase and
+    then out of phase.
     """
 
     agreed_by: Annotated[
