@@ -99,6 +99,21 @@ set:
     assert node.ecc(3).dram_corrected_volatile == cold
 
 
+@pytest.mark.parametrize(("above_c", "wrong"), [(40, True), (200, False)])
+def test_a_gpu_that_computes_wrongly_only_when_hot_does_so_in_soak_and_products(
+    make_node: MakeNode, above_c: int, wrong: bool
+) -> None:
+    rate = f"parameter: load.mismatches_per_hour, value: 36e6, when: {{temperature_above: {above_c}}}"
+    node = make_node(scenario=f"set: [{{target: gpu/5, {rate}}}]")
+    assert node.gemm(5, "bf16", 8192, 100, 1).wrong_elements == 0
+    for gpu in (4, 5):
+        node.load_begin(gpu, 1)
+    node.wait(300)
+    assert (node.gemm(5, "bf16", 8192, 100, 1).wrong_elements > 0) is wrong
+    assert node.load_end(4).mismatches == 0
+    assert (node.load_end(5).mismatches > 0) is wrong
+
+
 def test_a_single_direction_of_a_pair_can_be_slow(make_node: MakeNode) -> None:
     node = make_node(scenario='set: [{target: "gpu/2>gpu/5", parameter: pair.bandwidth, factor: 0.8}]')
     assert peer(node, 2, 5) / peer(node, 5, 2) == pytest.approx(0.8, abs=0.01)

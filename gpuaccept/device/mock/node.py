@@ -8,7 +8,7 @@ to last that long).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gpuaccept.check import (
@@ -36,7 +36,6 @@ from gpuaccept.check import (
     Transfer,
     Unavailable,
     Waves,
-    gpu_subject,
 )
 from gpuaccept.data import NodeFacts
 from gpuaccept.device.mock import pcie, registers, surroundings
@@ -47,8 +46,9 @@ from gpuaccept.device.mock.integrity import Memory, allocate
 from gpuaccept.device.mock.machine import CALL_S, Machine, Wave, hang, made
 from gpuaccept.device.mock.pcie import Uplinks
 from gpuaccept.device.mock.peers import STANDSTILL_GB_PER_S, Peers
-from gpuaccept.device.mock.products import Products, bad_sm, mismatches
+from gpuaccept.device.mock.products import Products, bad_sm, wrong_results
 from gpuaccept.device.mock.traffic import Traffic
+from gpuaccept.device.mock.waves import load_waves
 from gpuaccept.device.mock.world import World
 from gpuaccept.errors import DeviceError
 
@@ -84,6 +84,7 @@ class MockNode(Machine):
         self._paths = Paths(self)
         self._memory = Memory(self, self._paths)
         self._products = Products(self)
+        self._wrong_before: dict[int, int] = {}
         self._ecc: dict[int, Ecc] = {}
         self._facts: dict[frozenset[int], NodeFacts] = {}
         self._traffic = Traffic(world)
@@ -278,11 +279,13 @@ class MockNode(Machine):
 
     def load_begin(self, gpu: int, seed: int) -> None:
         """Start the soak load on a GPU."""
-        body = self.bodies[self.place(gpu, "load_begin")]
+        place = self.place(gpu, "load_begin")
+        body = self.bodies[place]
         if body.loaded:
             raise DeviceError("cuLaunchKernel", 400, "CUDA_ERROR_INVALID_HANDLE", gpu)
         body.forget()
         body.begin(self.time_s)
+        self._wrong_before[place] = wrong_results(self, place)
 
     def load_end(self, gpu: int) -> LoadResult:
         """Stop the load and compare its results."""
@@ -291,7 +294,7 @@ class MockNode(Machine):
         if not body.loaded:
             raise DeviceError("cuStreamSynchronize", 400, "CUDA_ERROR_INVALID_HANDLE", gpu)
         body.forget()
-        wrong = mismatches(self, place, body.load_began, self.time_s)
+        wrong = wrong_results(self, place) - self._wrong_before[place]
         iterations = int(body.finish(self.time_s))
         sm = bad_sm(self, place)
         always = sm is not None and self.flag("sm.always_wrong", place)
@@ -302,41 +305,8 @@ class MockNode(Machine):
     def load_waves(
         self, gpus: Sequence[int], frequency_hz: float, in_phase: bool, seconds: float, seed: int
     ) -> tuple[Waves | Unavailable, ...]:
-        """Square waves of load: one failure is one GPU's, found at the end as a driver tells it."""
-        if frequency_hz <= 0 or seconds <= 0:
-            raise DeviceError("cuLaunchKernel", 1, "CUDA_ERROR_INVALID_VALUE")
-        began = self.time_s
-        failed: dict[int, Unavailable] = {}
-        places: dict[int, int] = {}
-        self._attempt(gpus, places, failed)
-        if any(self.bodies[place].loaded for place in places.values()):
-            raise DeviceError("cuLaunchKernel", 400, "CUDA_ERROR_INVALID_HANDLE")
-        self.wave = Wave(frequency_hz, in_phase)
-        try:
-            for place in places.values():
-                self.bodies[place].forget()
-                self.bodies[place].begin(began, duty=0.5)
-            wrong = {gpu: self._wrong_results(place, began) for gpu, place in places.items()}
-            self.pass_time(seconds)
-            self._attempt(places, {}, failed)
-            for gpu, place in places.items():
-                self.bodies[place].finish(self.time_s)
-                wrong[gpu] = self._wrong_results(place, self.time_s) - wrong[gpu]
-        finally:
-            self.wave = None
-        bursts, kernel = max(1, round(seconds * frequency_hz)), self.model.load.implementation
-        return tuple(failed.get(gpu) or Waves(bursts, 0, wrong[gpu], kernel) for gpu in gpus)
-
-    def _attempt(self, gpus: Iterable[int], places: dict[int, int], failed: dict[int, Unavailable]) -> None:
-        for gpu in gpus:
-            try:
-                places[gpu] = self.place(gpu, "load_waves")
-            except DeviceError as error:
-                failed[gpu] = Unavailable(error.call, error.code, error.name)
-
-    def _wrong_results(self, place: int, t: float) -> int:
-        rate = "load.mismatches_per_hour"
-        return int(self.world.integral(rate, gpu_subject(place), 0.0, t, self.holds) / 3600.0)
+        """Square waves of load."""
+        return load_waves(self, gpus, Wave(frequency_hz, in_phase), seconds)
 
     def sensors(
         self, gpus: Sequence[int], seconds: float, interval: float

@@ -35,12 +35,12 @@ class Products:
         if model is None or not getattr(model, precision):
             raise DeviceError("cublasLtMatmul", 15, "CUBLAS_STATUS_NOT_SUPPORTED", gpu)
         path = self._paths.get((place, precision)) or self._new(place, precision)
-        began = machine.time_s
-        teraflops = path.rate(began, machine.generation)
+        teraflops = path.rate(machine.time_s, machine.generation)
         operations = 2 * size**3 * passes
         elapsed = int(operations / teraflops * 1e-3) or 1
+        before = wrong_results(machine, place)
         machine.pass_time(0.001 + elapsed * 1e-9)
-        wrong = self._wrong(place, size, passes, began) if machine.world.names else 0
+        wrong = wrong_results(machine, place) - before + self._always_wrong(place, size, passes)
         return Gemm(elapsed, operations, wrong, model.implementation)
 
     def forget(self) -> None:
@@ -66,13 +66,13 @@ class Products:
         path = self._paths[(place, precision)] = Path(ask, self._scatter, row)
         return path
 
-    def _wrong(self, place: int, size: int, passes: int, began: float) -> int:
+    def _always_wrong(self, place: int, size: int, passes: int) -> int:
+        """Results of an SM that computes wrongly each time."""
         machine = self._machine
-        wrong = mismatches(machine, place, began, machine.time_s)
-        if machine.flag("sm.always_wrong", place) and bad_sm(machine, place) is not None:
-            tiles = max(1, size // TILE) ** 2
-            wrong += passes * max(1, tiles // machine.model.gpu.sm_count)
-        return wrong
+        if not machine.world.names or not machine.flag("sm.always_wrong", place) or bad_sm(machine, place) is None:
+            return 0
+        tiles = max(1, size // TILE) ** 2
+        return passes * max(1, tiles // machine.model.gpu.sm_count)
 
 
 def bad_sm(machine: Machine, place: int) -> int | None:
@@ -81,10 +81,10 @@ def bad_sm(machine: Machine, place: int) -> int | None:
     return found % machine.model.gpu.sm_count if found >= 0 else None
 
 
-def mismatches(machine: Machine, place: int, began: float, ended: float) -> int:
-    """Results that came out differently from one time to another, by the rate of intermittent errors."""
-    first, last = (
-        machine.world.integral("load.mismatches_per_hour", gpu_subject(place), 0.0, t, machine.holds) / 3600.0
-        for t in (began, ended)
-    )
-    return int(last) - int(first)
+def wrong_results(machine: Machine, place: int) -> int:
+    """Results that came out differently until now, by the rate of intermittent errors: read before and after a load.
+
+    A rate under conditions is collected as time passes, so what it was at an earlier time can't be asked for later.
+    """
+    rate = "load.mismatches_per_hour"
+    return int(machine.world.integral(rate, gpu_subject(place), 0.0, machine.time_s, machine.holds) / 3600.0)
