@@ -151,10 +151,11 @@ class _Seen:
         for column in ("hw_power_brake", "hw_thermal"):
             ns = _rise(first, last, f"{column}_ns")
             self._add(f"{column}_share", ns if isinstance(ns, Unavailable) else _digits(ns / seconds * 1e-7))
-            if column == "hw_power_brake" and isinstance(ns, Unavailable):
-                self._missing["braked_at"] = ns
-            elif column == "hw_power_brake" and ns > BRAKED_NS:  # type: ignore[operator]
-                self._at["braked_at"].append(wave)
+        braked_ns = _rise(first, last, "hw_power_brake_ns")
+        if isinstance(braked_ns, Unavailable):
+            self._missing["braked_at"] = braked_ns
+        elif braked_ns > BRAKED_NS:
+            self._at["braked_at"].append(wave)
         if waves.mismatches:
             self._at["mismatched_at"].append(wave)
         energy_mj = _rise(first, last, "energy_mj")
@@ -169,10 +170,12 @@ class _Seen:
 
     def add_xids(self, name: str, before: tuple[int, ...] | Unavailable, after: tuple[int, ...] | Unavailable) -> None:
         """XIDs that came in one wave."""
-        if isinstance(before, Unavailable) or isinstance(after, Unavailable):
-            self._missing["xids_at"] = after if isinstance(after, Unavailable) else before  # type: ignore[assignment]
-            return
-        self._xids += [f"{xid} at {name}" for xid in after[len(before) :]]
+        if isinstance(before, Unavailable):
+            self._missing["xids_at"] = before
+        elif isinstance(after, Unavailable):
+            self._missing["xids_at"] = after
+        else:
+            self._xids += [f"{xid} at {name}" for xid in after[len(before) :]]
 
     def samples(self, metric: str) -> list[Reading]:
         """All samples of a metric."""

@@ -43,12 +43,10 @@ from gpuaccept.run.measure import measure
 from gpuaccept.run.messages import Opened
 from gpuaccept.run.neighbours import in_one_sentence
 from gpuaccept.run.performer import InProcess, Performer, Stopped
-from gpuaccept.run.plan import cohort_of, estimate_s, make_plan
+from gpuaccept.run.plan import AGREED_BY, cohort_of, estimate_s, make_plan
 from gpuaccept.run.resume import JOURNAL, Earlier, after_boot, check_same, earlier
 from gpuaccept.run.session import Observer, Session
 
-AGREED_BY = "agreed_by"
-"""The parameter of a check that runs only where its plan says who agreed."""
 _CODES = {
     "accepted": EXIT_ACCEPTED,
     "accepted with concession": EXIT_ACCEPTED,

@@ -17,6 +17,7 @@ from gpuaccept.profile.digest import digest as profile_digest
 from gpuaccept.profile.load import LoadedProfile, load_profile
 from gpuaccept.proof import SEED, Shown, can_have, show
 from gpuaccept.run.loading import LoadedCheck
+from gpuaccept.run.plan import AGREED_BY
 
 SETUPS = {"mock:hgx-b200": "de-industrial-ai-cloud", "mock:gb200-nvl72": "gb200-nvl72"}
 """Device and profile: a fault is tried on the first that can have it. The second has liquid, C2C and a Grace."""
@@ -61,7 +62,7 @@ def pulses_profile() -> LoadedProfile:
     (cohort,) = loaded.profile.cohorts
     plan = cohort.plans[PULSES_PLAN]
     steps = tuple(
-        replace(step, parameters={**step.parameters, "agreed_by": AGREED_IN_SIMULATION})
+        replace(step, parameters={**step.parameters, AGREED_BY: AGREED_IN_SIMULATION})
         if step.check == PULSES_CHECK
         else step
         for step in plan.steps

@@ -16,6 +16,9 @@ from gpuaccept.run.loading import LoadedCheck
 WARM_UP_S = 60.0
 """Soak before a hot visit of a further look: three times the slowest time constant of die and cold plate (20 s)."""
 
+AGREED_BY = "agreed_by"
+"""The parameter of a check that runs only where its plan says who agreed."""
+
 
 def cohort_of(profile: Profile, node: NodeFacts) -> Cohort | None:
     """The cohort that the PCI device ids of most of the node's GPUs fit, or None."""

@@ -8,13 +8,14 @@ import pytest
 
 from gpuaccept.acceptance import Accepted, Request, run_node
 from gpuaccept.ambient import Fixed
-from gpuaccept.data import Finding
-from gpuaccept.device.open import DeviceSpec, faults
+from gpuaccept.data import Finding, PlannedStep
+from gpuaccept.device.open import DeviceSpec, faults, open_node
 from gpuaccept.errors import ProfileError, UsageError
 from gpuaccept.evaluation import run, smallest_severity
 from gpuaccept.matrix import AGREED_IN_SIMULATION, PULSES, PULSES_PLAN, pulses_profile, try_one
 from gpuaccept.profile.load import load_profile, names
 from gpuaccept.run.loading import load_checks
+from gpuaccept.run.perform import perform
 from gpuaccept.run.plan import parameters_of
 
 DEVICE = "mock:hgx-b200"
@@ -105,6 +106,18 @@ def test_pulses_that_draw_no_power_prove_nothing(tmp_path: Path) -> None:
     assert [one.subject for one in power.missed] == ["gpu/5"]
     (braked,) = [one for one in judgement.judged if one.limit == "pulse_braked_at"]
     assert [(one.subject, one.result) for one in braked.missed] == [("gpu/5", "inconclusive")]
+
+
+@pytest.mark.parametrize(("given", "waves"), [({}, 10), ({"slowest_hz": 100.0}, 4)])
+def test_slower_waves_can_be_left_out(given: dict[str, float], waves: int) -> None:
+    loaded = load_checks()["power_pulse"]
+    step = PlannedStep(check="power_pulse", visit=1, parameters={"agreed_by": AGREED_IN_SIMULATION, **given})
+    node = open_node(DeviceSpec(device=DEVICE, seed=1), None, lambda gpu, call: None)
+    columns = perform(node, loaded, step, 1, 0.0, lambda block: None).columns
+    node.close()
+
+    assert {len(samples) for one in columns if one.metric == "power_pulse.bursts" for samples in one.samples} == {waves}
+    assert loaded.check.seconds(parameters_of(loaded.check, step.parameters), 8) == waves * 11.0
 
 
 # --- the agreement -------------------------------------------------------------------------------------------------

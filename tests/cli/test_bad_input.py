@@ -180,6 +180,11 @@ def test_checks_that_are_a_file(tmp_path: Path) -> None:
         ("raise SystemExit(7)\n", "SystemExit"),
         ("X = 1\n", "has no CHECK"),
         ("CHECK = 1\n", "has no CHECK"),
+        (
+            "from gpuaccept.check import Check, Metric\n"
+            "CHECK = Check('mine', '', 'node', (Metric('a', '', ''),), print, remedies={'b': 'do'})\n",
+            "remedies of b: no such metric",
+        ),
     ],
 )
 def test_a_check_file_that_cannot_be_used(tmp_path: Path, source: str, expected: str) -> None:

@@ -67,6 +67,11 @@ def test_it_can_be_read_in_one_sitting() -> None:
     assert "from gpuaccept" not in text
 
 
+def test_it_says_how_it_is_used_where_it_is_asked() -> None:
+    code, out = ran(Path("--help"))
+    assert (code, "Usage: verify_independent.py" in out) == (2, True)
+
+
 @pytest.mark.needs("openssl")
 def test_it_agrees_on_a_record_and_on_its_page(tmp_path: Path) -> None:
     record = samples.leave(tmp_path)

@@ -82,9 +82,8 @@ class Nvml:
         if value.nvmlReturn in _GPU_GONE:
             raise DeviceError(call, value.nvmlReturn, _NAMES[value.nvmlReturn], gpu)
         if value.nvmlReturn != pynvml.NVML_SUCCESS:
-            unknown = (
-                value.nvmlReturn == pynvml.NVML_ERROR_INVALID_ARGUMENT
-            )  # what a driver says of a field newer than it
+            # what a driver says of a field that is newer than it
+            unknown = value.nvmlReturn == pynvml.NVML_ERROR_INVALID_ARGUMENT
             return Unavailable(call, value.nvmlReturn, _NO_FIELD if unknown else reason(value.nvmlReturn))
         member = _FIELD_MEMBERS.get(value.valueType)
         if member is None:

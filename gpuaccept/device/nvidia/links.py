@@ -133,8 +133,12 @@ def _link(nvml: Nvml, gpu: Gpu, number: int) -> Link:
 
 def _sum(counts: Sequence[Reading]) -> Reading:
     """One that can't be read is not 0: none is told then."""
-    missing = next((count for count in counts if isinstance(count, Unavailable)), None)
-    return missing or sum(map(int, counts))  # type: ignore[arg-type]
+    total = 0
+    for count in counts:
+        if isinstance(count, Unavailable):
+            return count
+        total += int(count)
+    return total
 
 
 def _nvlink_3(nvml: Nvml, gpu: Gpu, number: int, known: Sequence[Reading]) -> tuple[Reading, ...]:

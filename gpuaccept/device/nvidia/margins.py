@@ -28,6 +28,7 @@ _SLOWDOWNS = (
 """T.limit at which hardware slows down, at which software does for the memory's heat, and for the GPU's (nvml.h). -2, 0
 and 0 on H200 and GB200: only where one is above 0 something is slowed down before T.limit has come to 0."""
 _PLAUSIBLE_TLIMIT = range(1, 51)
+"""K. More is an absolute temperature in the wrong field, and would turn every good margin into a bad one."""
 _PLAUSIBLE_C = range(40, 151)
 """GPUs that tell T.limit have thresholds relative to it (-2), which this older call may hand on as it is."""
 

@@ -26,8 +26,9 @@ _COPY_BYTES = 1 << 30
 _COPY_SHARE = 8
 """Each of the two buffers of copies takes at most this fraction of the memory that is free."""
 _COPY_TIME = 0.5
-"""Part of an iteration that its copies take when nothing else runs. A copy engine moves half (H20) to 9/10 (H100)
-of the memory's bandwidth: so this is some third of it, as in soak_kernel.py, to be tuned on a card."""
+"""Part of an iteration that its copies take when nothing else runs. A copy engine moves 9/10 of the memory's
+bandwidth (H100, nvbandwidth's device_local_copy: 2 x 1519 of 3352 GB/s) or less: so this is some third of it, as in
+soak_kernel.py, to be tuned on a card."""
 
 
 class GemmSoak:

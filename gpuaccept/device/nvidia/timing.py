@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from gpuaccept.check import DeviceError
@@ -26,26 +26,32 @@ WARM_AGREEMENT = 0.005
 
 
 @dataclass
-class Lane:
-    """One pass of work, many times on one stream: `passes` of them are timed, `beyond` more follow, so that what is
-    timed beside it is disturbed up to its end. After `timed`, either `elapsed_ns` or `error` is set."""
+class OneGpu:
+    """Work on one GPU among others. A failure is its own, and ends it."""
 
     context: Context
-    stream: Stream
-    one_pass: Callable[[], None]
-    passes: int
-    beyond: int = 0
-    elapsed_ns: int = 0
-    error: DeviceError | None = None
+    error: DeviceError | None = field(default=None, init=False)
 
     def attempt(self, action: Callable[[], None]) -> None:
-        """Do something on this lane's GPU, unless the lane has failed already; a failure is this lane's own."""
+        """Do something on this GPU, unless it has failed already."""
         if self.error is None:
             try:
                 self.context.enter()
                 action()
             except DeviceError as error:
                 self.error = error
+
+
+@dataclass
+class Lane(OneGpu):
+    """One pass of work, many times on one stream: `passes` of them are timed, `beyond` more follow, so that what is
+    timed beside it is disturbed up to its end. After `timed`, either `elapsed_ns` or `error` is set."""
+
+    stream: Stream
+    one_pass: Callable[[], None]
+    passes: int
+    beyond: int = 0
+    elapsed_ns: int = 0
 
     def hold(self, latch: int) -> None:
         """Queue the start gate."""

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from gpuaccept.check import DeviceError, Unavailable, Waves
+from gpuaccept.check import Unavailable, Waves
 from gpuaccept.device.nvidia.context import POINTER, U64, Context
 from gpuaccept.device.nvidia.soak_kernel import KernelSoak, kernel_soak
-from gpuaccept.device.nvidia.timing import HOLD_NS
+from gpuaccept.device.nvidia.timing import HOLD_NS, OneGpu
 
 OPERANDS = 2
 """Sets of operands: what each gives has to be calculated anew for each frequency."""
@@ -32,25 +32,14 @@ _SLICE_S = 0.5
 
 
 @dataclass
-class _Wave:
+class _Wave(OneGpu):
     """One GPU's part: what it runs in each period, and what became of it."""
 
-    context: Context
     soak: KernelSoak | None = None
     launches: int = 1
     bursts: int = 0
     late: int = 0
     mismatches: int = 0
-    error: DeviceError | None = None
-
-    def attempt(self, action: Callable[[], None]) -> None:
-        """Do something on this GPU, unless it has failed already; a failure is its own."""
-        if self.error is None:
-            try:
-                self.context.enter()
-                action()
-            except DeviceError as error:
-                self.error = error
 
     def prepare(self, seed: int, half_s: float) -> None:
         """Cut the kernel so that a whole number of launches is half a period long."""
