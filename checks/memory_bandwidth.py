@@ -1,7 +1,8 @@
 """How fast every GPU moves data in its own memory, and between host memory and its own.
 
 GB/s are 10^9 bytes a second of GPU event time. `read_sm`, `write_sm`, `device_local_copy` and the host copies count
-every byte once; `copy_sm` and `triad_sm` count what is read and what is written, as BabelStream does.
+every byte once; `copy_sm` and `triad_sm` count what is read and what is written, as BabelStream does. A
+`bidirectional` host copy counts its own direction only, while the other one runs, as nvbandwidth does.
 
 The map reads nearly all memory in regions of a GiB, each timed by itself: a stack or channel that is slow at some
 addresses only is lost in a mean over buffers. It is drawn several times, and a region's rate is the median of its
@@ -12,11 +13,12 @@ of the regions: `MAP_STEPS` has one for each 0.1 %, from 0.8 % above to 5.5 % be
 
 from collections.abc import Sequence
 from statistics import median
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from gpuaccept.check import (
     Check,
     DeviceError,
+    Engine,
     HostDirection,
     Meta,
     Metric,
@@ -36,7 +38,7 @@ MIB = 1 << 20
 class Settings(Parameters, frozen=True, kw_only=True):
     """`passes` over the buffer make one timed span of 5 ms or more: events resolve 0.5 µs."""
 
-    paths: Literal["device", "host", "regions"] = "device"
+    paths: Literal["device", "host", "host_both_ways", "host_sm", "regions"] = "device"
     buffer_mib: Annotated[int, Meta(ge=1, le=16384)] = 4096
     """A buffer of 32 times the L2 of a B200: what the cache serves is below the noise."""
     passes: Annotated[int, Meta(ge=1, le=1000)] = 10
@@ -64,14 +66,39 @@ KERNELS: tuple[tuple[str, SweepKernel, str], ...] = (
     ("triad_sm", "triad", "Device memory triad, SM kernel, read and written"),
     ("device_local_copy", "local_copy_ce", "Copy within device memory, copy engine, bytes counted once"),
 )
-DIRECTIONS: tuple[tuple[str, HostDirection, str], ...] = (
-    ("host_to_device_memcpy_ce", "host_to_device", "Copy from host to device, copy engine"),
-    ("device_to_host_memcpy_ce", "device_to_host", "Copy from device to host, copy engine"),
+
+
+class HostCopy(NamedTuple):
+    """A metric of `paths`, and the copy that it times."""
+
+    paths: str
+    metric: str
+    direction: HostDirection
+    engine: Engine
+    both_ways: bool
+    description: str
+
+
+_TO, _FROM = "Copy from host to device", "Copy from device to host"
+_BOTH = "while the other direction runs, copy engine"
+HOST_COPIES = (
+    HostCopy("host", "host_to_device_memcpy_ce", "host_to_device", "ce", False, f"{_TO}, copy engine"),
+    HostCopy("host", "device_to_host_memcpy_ce", "device_to_host", "ce", False, f"{_FROM}, copy engine"),
+    HostCopy(
+        "host_both_ways", "host_to_device_bidirectional_memcpy_ce", "host_to_device", "ce", True, f"{_TO} {_BOTH}"
+    ),
+    HostCopy(
+        "host_both_ways", "device_to_host_bidirectional_memcpy_ce", "device_to_host", "ce", True, f"{_FROM} {_BOTH}"
+    ),
+    HostCopy("host_sm", "host_to_device_memcpy_sm", "host_to_device", "sm", False, f"{_TO}, SM kernel"),
+    HostCopy("host_sm", "device_to_host_memcpy_sm", "device_to_host", "sm", False, f"{_FROM}, SM kernel"),
 )
+HOST_WORDS = "host words"
+"""The group of what all host copies yield."""
 
 
 def measure(node: Node, visit: Visit) -> None:
-    """Time every kernel or direction on every GPU; each repeat has its own pattern, verified in the whole buffer."""
+    """Time every kernel or host copy on every GPU; each repeat has its own pattern, verified in the whole buffer."""
     settings = visit.parameters
     assert isinstance(settings, Settings)
     for gpu in node.gpus:
@@ -131,18 +158,22 @@ def drawn(rates: Sequence[float], middle: float) -> str:
 
 def _host(node: Node, visit: Visit, settings: Settings, gpu: int) -> None:
     buffer, seed, wrong = settings.host_buffer_mib * MIB, visit.seed, 0
-    for name, direction, _ in DIRECTIONS:
+    for copy in _host_copies(settings):
         samples: list[Reading] = []
         for _ in range(settings.repeats):
-            (span,) = node.host_copies((gpu,), direction, "ce", False, buffer, 1, seed)
+            (span,) = node.host_copies((gpu,), copy.direction, copy.engine, copy.both_ways, buffer, 1, seed)
             seed += 1
             if isinstance(span, Unavailable):
                 samples.append(span)
                 break
             wrong += span.wrong_words
             samples.append(float(f"{span.bytes_written / span.elapsed_ns:.4g}"))
-        visit.measured(name, gpu_subject(gpu), *samples)
+        visit.measured(copy.metric, gpu_subject(gpu), *samples)
     visit.measured("host_wrong_words", gpu_subject(gpu), wrong)
+
+
+def _host_copies(settings: Settings) -> tuple[HostCopy, ...]:
+    return tuple(copy for copy in HOST_COPIES if copy.paths == settings.paths)
 
 
 def _rate(kernel: SweepKernel, span: Transfer) -> float:
@@ -160,7 +191,12 @@ def _seconds(parameters: Parameters, gpus: int) -> float:
     if parameters.paths == "regions":
         # 183 GB at 7.1 TB/s a pass, and two to fill and verify
         return 1.0 + parameters.region_repeats * (parameters.region_passes + 2) * 0.026
-    return gpus * (0.5 + len(DIRECTIONS) * parameters.repeats * 0.06)
+    return gpus * (0.5 + len(_host_copies(parameters)) * parameters.repeats * 0.06)
+
+
+def _groups(parameters: Parameters) -> frozenset[str]:
+    assert isinstance(parameters, Settings)
+    return frozenset([parameters.paths, HOST_WORDS] if _host_copies(parameters) else [parameters.paths])
 
 
 def _metric(name: str, description: str, group: str) -> Metric:
@@ -181,7 +217,7 @@ CHECK = Check(
     scope="gpu",
     metrics=(
         *(_metric(name, description, "device") for name, _, description in KERNELS),
-        *(_metric(name, description, "host") for name, _, description in DIRECTIONS),
+        *(_metric(copy.metric, copy.description, copy.paths) for copy in HOST_COPIES),
         _map("region_slowest_share", "%", "Rate of the slowest region of device memory over the middle one", "higher"),
         _map("region_slowest_at", "GiB", "Where the slowest region of device memory begins"),
         _map("region_coverage", "%", "Part of device memory that the map shows", "higher"),
@@ -195,7 +231,7 @@ CHECK = Check(
             group="regions",
         ),
         _wrong("wrong_words", "Words that came out wrong in device memory", "device"),
-        _wrong("host_wrong_words", "Words that came out wrong between host and device", "host"),
+        _wrong("host_wrong_words", "Words that came out wrong between host and device", HOST_WORDS),
     ),
     measure=measure,
     parameters=Settings,
@@ -207,6 +243,7 @@ CHECK = Check(
         "memory_alloc_fails",
         "driver_hang",
         "paste_pumpout",
+        "pcie_both_ways_slow",
     ),
-    groups=lambda parameters: frozenset([parameters.paths]) if isinstance(parameters, Settings) else frozenset(),
+    groups=_groups,
 )

@@ -210,6 +210,7 @@ _RULES: dict[str, Rule] = {
     "straggler": _bandwidth(r"memory_bandwidth\.copy_sm_hot"),
     "nvlink_slow": _bandwidth(r"nvlink\.device_to_device.*_hot"),
     "hbm_region_slow": _slow_region,
+    "pcie_both_ways_slow": _bandwidth(r"memory_bandwidth\..*_bidirectional_memcpy_ce_cold"),
     "l2_transient": _flips,
     "sm_silent_corruption_intermittent": _once_in_the_run,
     "ecc_corrected_storm": _storm,

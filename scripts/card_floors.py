@@ -81,12 +81,11 @@ def _bandwidth(rates: Rates, step: PlannedStep, gpu: str) -> float:
         return rates.median(f"memory_bandwidth.{name}_{state}", gpu)
 
     read = rate("read_sm")
-    if p.paths == "host":
-        up, down = rate("host_to_device_memcpy_ce"), rate("device_to_host_memcpy_ce")
-        if not up or not down:
-            return 0.0
+    timed = [copy.metric for copy in rates.module("memory_bandwidth").HOST_COPIES if copy.paths == p.paths]
+    if timed:
+        found = [rate(name) for name in timed]
         size = p.host_buffer_mib * MIB / GB
-        return float(p.repeats * size * (1 / up + 1 / down))
+        return float(p.repeats * size * sum(1 / one for one in found if one)) if all(found) else 0.0
     if not read:
         return 0.0
     if p.paths == "regions":

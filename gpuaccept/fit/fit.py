@@ -41,6 +41,8 @@ RATES = {
     f"{_BANDWIDTH}.device_local_copy": "memory.local_copy_ce",
     f"{_BANDWIDTH}.host_to_device_memcpy_ce": "host.host_to_device",
     f"{_BANDWIDTH}.device_to_host_memcpy_ce": "host.device_to_host",
+    f"{_BANDWIDTH}.host_to_device_bidirectional_memcpy_ce": "host.host_to_device_bidirectional",
+    f"{_BANDWIDTH}.device_to_host_bidirectional_memcpy_ce": "host.device_to_host_bidirectional",
     f"{_NVLINK}_memcpy_read_ce": "nvlink.read_ce",
     f"{_NVLINK}_memcpy_write_ce": "nvlink.write_ce",
     f"{_NVLINK}_bidirectional_memcpy_read_ce": "nvlink.bidirectional_read_ce",
@@ -51,7 +53,12 @@ RATES = {
 """Metric without its state -> the parameter that it hangs on."""
 NOISE = {
     "hbm": ("memory.read", "memory.write", "memory.copy", "memory.triad", "memory.local_copy_ce"),
-    "host": ("host.host_to_device", "host.device_to_host"),
+    "host": (
+        "host.host_to_device",
+        "host.device_to_host",
+        "host.host_to_device_bidirectional",
+        "host.device_to_host_bidirectional",
+    ),
     "nvlink_ce": (
         "nvlink.read_ce",
         "nvlink.write_ce",

@@ -26,8 +26,12 @@ SOAK_S = 120.0
 STATES = {"memory_bandwidth": "hot", "nvlink": "hot"}
 AGREED = {"agreed_by": "nobody: a simulated node, 2026"}
 GIVEN: dict[str, dict[str, Any]] = {"thermal_soak": {"duration_s": SOAK_S}, "power_pulse": AGREED}
-OF_FAULT: dict[str, dict[str, Any]] = {"hbm_region_slow": {"paths": "regions"}, "leak_slow": {"visits": 4}}
-"""Parameters under which a fault shows, or visits until it does."""
+OF_FAULT: dict[str, dict[str, Any]] = {
+    "hbm_region_slow": {"paths": "regions"},
+    "leak_slow": {"visits": 4},
+    "pcie_both_ways_slow": {"state": "cold", "paths": "host_both_ways"},
+}
+"""Parameters under which a fault shows, the state, or visits until it does."""
 STOPPING = {fault.name for fault in faults() if fault.needs_workers}
 """Faults that end or block the process: tests/acceptance runs them in workers."""
 SHOWN_BY = {fault.name: fault.detects[0] for fault in faults()}
@@ -64,7 +68,12 @@ def device_of(fault: str) -> str:
 
 
 def measure(
-    check: Check, faulty: tuple[str, ...] = (), visits: int = 1, device: str = DEVICE, **parameters: Any
+    check: Check,
+    faulty: tuple[str, ...] = (),
+    visits: int = 1,
+    device: str = DEVICE,
+    state: str | None = None,
+    **parameters: Any,
 ) -> Measured:
     """Visit a check; between visits ten minutes pass."""
     out = Measured()
@@ -79,7 +88,7 @@ def measure(
         visit = Visit(
             check=check,
             parameters=parameters_of(check, {**GIVEN.get(check.name, {}), **parameters}),
-            state=STATES.get(check.name, ""),
+            state=STATES.get(check.name, "") if state is None else state,
             visit=number,
             seed=number,
             on_series=keep,
@@ -96,7 +105,7 @@ def measure(
 def variants() -> Iterator[tuple[str, dict[str, Any]]]:
     for name in CHECKS:
         yield name, {}
-    yield "memory_bandwidth", {"paths": "host"}
+    yield from (("memory_bandwidth", {"paths": paths}) for paths in ("host", "host_both_ways", "host_sm"))
     yield "nvlink", {"copies": False}
 
 
@@ -132,9 +141,8 @@ def test_every_fault_that_a_check_detects_moves_what_it_measures(name: str, faul
     healthy, faulty = measure(check, **given), measure(check, (fault,), **given)
     truth = next(one for one in faults() if one.name == fault)
     assert fault in check.detects
-    metric = next(
-        (m for m in check.metrics if full_name(name, m, STATES.get(name, "")) == f"{name}.{truth.detects[1]}"), None
-    )
+    state = given.get("state", STATES.get(name, ""))
+    metric = next((m for m in check.metrics if full_name(name, m, state) == f"{name}.{truth.detects[1]}"), None)
     assert metric is not None, f"{fault} is seen by {truth.detects}, which {name} does not declare"
     if truth.verdict == "error":
         assert faulty.failures and not healthy.failures

@@ -272,3 +272,25 @@ def test_links_whose_counters_can_not_be_read_prove_nothing() -> None:
     assert "nvlink.link_bytes_share_hot" not in {column.metric for column in visit.columns()}
     assert len([f for f in visit.failures if f.metric == "nvlink.link_bytes_share_hot"]) == 56
     assert len([f for f in visit.failures if f.metric == "nvlink.together_bytes_share_hot"]) == 8
+
+
+def test_both_ways_at_once_each_is_slower_than_alone_and_a_link_that_is_worse_than_that_is_its_gpus_own() -> None:
+    alone, both = Seen("memory_bandwidth", paths="host"), Seen("memory_bandwidth", paths="host_both_ways")
+    fault = "pcie_both_ways_slow:gpu=5,loss_percent=30"
+    slow = Seen("memory_bandwidth", fault, paths="host_both_ways")
+    for way in ("host_to_device", "device_to_host"):
+        rates = {subject: min(samples) for subject, samples in both.of(f"{way}_bidirectional_memcpy_ce").items()}
+        assert all(rates[gpu] < 0.95 * min(found) for gpu, found in alone.of(f"{way}_memcpy_ce").items())
+        worse = slow.of(f"{way}_bidirectional_memcpy_ce")
+        assert {gpu for gpu, found in worse.items() if max(found) < 0.8 * rates[gpu]} == {"gpu/5"}
+        now = Seen("memory_bandwidth", fault, paths="host").of(f"{way}_memcpy_ce")
+        assert all(min(now[gpu]) > 0.95 * min(found) for gpu, found in alone.of(f"{way}_memcpy_ce").items())
+
+
+def test_kernels_copy_from_and_to_the_host_as_well_and_every_way_counts_wrong_words() -> None:
+    by_kernel = Seen("memory_bandwidth", device="hgx-h100", paths="host_sm")
+    assert all(30 < min(samples) < 40 for samples in by_kernel.of("host_to_device_memcpy_sm").values())
+    assert all(45 < min(samples) < 55 for samples in by_kernel.of("device_to_host_memcpy_sm").values())
+    for paths in ("host", "host_both_ways", "host_sm"):
+        words = Seen("memory_bandwidth", paths=paths).of("host_wrong_words")
+        assert list(words.values()) == [("0",)] * 8

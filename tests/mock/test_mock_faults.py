@@ -223,7 +223,7 @@ def test_every_fault_of_the_issue_is_in_the_catalogue() -> None:
     psu_droop_in_phase leak_slow pump_dead fan_slow paste_pumpout sensor_stuck clock_stuck_low vbios_mixed
     firmware_mixed serial_duplicate gpu_swapped xid_79 xid_94 sram_threshold channel_repair_pending inforom_corrupt
     mig_left_on iommu_acs_on governor_powersave nic_port_slow nvme_missing dimm_missing other_process_running
-    driver_hang_in_soak tool_crash psu_droop_at_pulses
+    driver_hang_in_soak tool_crash psu_droop_at_pulses pcie_both_ways_slow
     """
     assert not set(named.split()) - {fault.name for fault in catalogue()}
 

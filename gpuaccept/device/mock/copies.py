@@ -17,7 +17,7 @@ HEAT_S = 0.1
 VISIT_GAP_S = 1.0
 """Calls of one quantity without a longer pause than this are one visit and share its noise, s [judgement]."""
 KERNELS = ("read", "write", "copy", "triad", "local_copy_ce")
-HOST_COPIES = ("host_to_device", "device_to_host", "host_to_device sm", "device_to_host sm")
+HOST_COPIES = (("host_to_device", "ce"), ("device_to_host", "ce"), ("host_to_device", "sm"), ("device_to_host", "sm"))
 OVER_PCIE = 0.75
 """What a copy between GPUs over PCIe reaches of a copy from the host [judgement]."""
 
@@ -99,7 +99,8 @@ class Paths:
         self._by_place: dict[tuple[int, str], Path] = {}
         self._by_pair: dict[tuple[str, int, int], Path] = {}
         self._hbm: Scatter | None = None
-        self._host: Scatter | None = None
+        self._host: dict[bool, Scatter] = {}
+        """By whether the opposite direction runs."""
         self._peer: dict[str, Scatter] = {}
         """By operation."""
         self._heat: dict[int, tuple[float, float]] = {}
@@ -112,8 +113,8 @@ class Paths:
     def host(self, place: int, direction: HostDirection, engine: Engine = "ce", bidirectional: bool = False) -> float:
         """GB/s of the next host copy of a GPU that has its path to the host's memory to itself."""
         name = direction if engine == "ce" else f"{direction} sm"
-        rate = self._now(self._by_place.get((place, name)) or self._new_host(place, direction, engine, name))
-        return rate * (1.0 + self._machine.model.host.bidirectional_percent / 100.0) if bidirectional else rate
+        key = (place, f"{name} both ways" if bidirectional else name)
+        return self._now(self._by_place.get(key) or self._new_host(key, direction, engine, bidirectional))
 
     def crowded(self, gpu: int, peer: int) -> float:
         """What the switch leaves of a copy from one GPU to another while all GPUs copy to all, as a share."""
@@ -134,7 +135,8 @@ class Paths:
         self._by_place.clear()
         self._by_pair.clear()
         self._peer.clear()
-        self._hbm = self._host = None
+        self._host.clear()
+        self._hbm = None
 
     def _now(self, path: Path) -> float:
         machine = self._machine
@@ -171,25 +173,31 @@ class Paths:
         path = self._by_place[(place, kernel)] = Path(ask, self._hbm, row)
         return path
 
-    def _new_host(self, place: int, direction: HostDirection, engine: Engine, name: str) -> Path:
-        machine, host = self._machine, self._machine.model.host
+    def _new_host(self, key: tuple[int, str], direction: HostDirection, engine: Engine, bidirectional: bool) -> Path:
+        place, machine, host = key[0], self._machine, self._machine.model.host
         by_engine = getattr(host, f"{direction}_sm") if engine == "sm" else None
         base = float(by_engine or getattr(host, direction))
+        shared = getattr(host, f"{direction}_bidirectional") / getattr(host, direction)
 
         def ask() -> float:
             now = machine.time_s
             rate = machine.number(f"host.{direction}", place, base, now)
             rate *= machine.number("host.bandwidth", place, 1.0, now)
+            if bidirectional:
+                rate *= shared * machine.number("host.both_ways", place, 1.0, now)
             rate *= pcie.share(machine.world, place, now, machine.holds)
             near = surroundings.numa_node(machine.world, place, now, machine.holds)
             far = near != surroundings.true_node(machine.world, place)
             return rate * (1.0 + host.far_percent / 100.0) if far else rate
 
-        if self._host is None:
+        scatter = self._host.get(bidirectional)
+        if scatter is None:
             subjects = of_gpus(machine, len(HOST_COPIES))
-            self._host = Scatter(machine.seed, machine.start, machine.model.noise.host, "host", subjects)
-        row = HOST_COPIES.index(name) * machine.model.gpus + place
-        path = self._by_place[(place, name)] = Path(ask, self._host, row)
+            quantity = "host both ways" if bidirectional else "host"
+            scatter = Scatter(machine.seed, machine.start, machine.model.noise.host, quantity, subjects)
+            self._host[bidirectional] = scatter
+        row = HOST_COPIES.index((direction, engine)) * machine.model.gpus + place
+        path = self._by_place[key] = Path(ask, scatter, row)
         return path
 
     def _new_pair(self, code: str, gpu: int, peer: int) -> Path:

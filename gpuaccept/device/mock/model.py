@@ -93,16 +93,18 @@ class MemoryModel(Room, frozen=True, kw_only=True):
 class HostModel(Room, frozen=True, kw_only=True):
     """Copies between host and GPU, GB/s: by copy engine, by SM kernel, and what limits them together.
 
-    What has a default is judgement, for models that do not state it. `bidirectional_percent` is what the opposite
-    direction takes. `memory_per_numa_node` is what the memory of one socket gives to all its GPUs in one direction
-    (300 to 500 GB/s of DDR5), and `far_percent` what is lost where the memory belongs to the other socket.
+    What has a default is judgement, for models that do not state it; SM kernels are then as fast as copy engines. The
+    two `…_bidirectional` are what each direction has left while the other one runs. `memory_per_numa_node` is what the
+    memory of one socket gives to all its GPUs in one direction (300 to 500 GB/s of DDR5), and `far_percent` what is
+    lost where the memory belongs to the other socket.
     """
 
     host_to_device: Positive
     device_to_host: Positive
+    host_to_device_bidirectional: Positive
+    device_to_host_bidirectional: Positive
     host_to_device_sm: Positive | None = None
     device_to_host_sm: Positive | None = None
-    bidirectional_percent: Annotated[float, Meta(gt=-100.0, le=0.0)] = -8.0
     memory_per_numa_node: Positive = 400.0
     far_percent: Annotated[float, Meta(gt=-100.0, le=0.0)] = -20.0
 

@@ -89,6 +89,7 @@ PARAMETERS: dict[str, Parameter] = {
     "host.bandwidth": _gpu("number", "both host copies, as a share of the model's"),
     "host.host_to_device": _gpu("number", "host to GPU, GB/s"),
     "host.device_to_host": _gpu("number", "GPU to host, GB/s"),
+    "host.both_ways": _gpu("number", "both host copies while both run, as a share of the model's"),
     "host.wrong_words": _gpu("number", "wrong words in each host copy"),
     # PCIe
     "pcie.generation": _gpu("number", "PCIe generation under load; the rates of host copies follow it"),

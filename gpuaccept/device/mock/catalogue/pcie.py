@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from gpuaccept.check import gpu_subject, pair_subject
 from gpuaccept.device.fault import FaultKey, FaultValues
-from gpuaccept.device.mock.catalogue.entry import GPU, REPLACE, UNPROVEN, Entry, entry, gpu_of, left, typical, value
+from gpuaccept.device.mock.catalogue.entry import (
+    GPU,
+    LOSS,
+    REPLACE,
+    UNPROVEN,
+    Entry,
+    entry,
+    gpu_of,
+    left,
+    typical,
+    value,
+)
 from gpuaccept.device.mock.model import Deviation, HardwareModel
 
 
@@ -48,6 +59,16 @@ FAULTS: tuple[Entry, ...] = (
         UNPROVEN,
         lambda v: pair_subject(int(v["gpu"]), int(v["peer"])),
         _uplink,
+    ),
+    entry(
+        "pcie_both_ways_slow",
+        "The link of one GPU to its host carries one way at full rate, but both ways at once at a lower one.",
+        (GPU, FaultKey("loss_percent", 40.0, LOSS, 0.0, 99.0)),
+        "memory_bandwidth.device_to_host_bidirectional_memcpy_ce_cold",
+        REPLACE,
+        gpu_of,
+        lambda v, m: (value(gpu_of(v), "host.both_ways", left(v)), typical(gpu_of(v))),
+        "loss_percent",
     ),
     entry(
         "pcie_replays",
