@@ -225,6 +225,8 @@ class GemmModel(Room, frozen=True, kw_only=True):
 class EccModel(Room, frozen=True, kw_only=True):
     """Corrected errors of healthy parts: how many GPUs show any, and how often those do (log-normal)."""
 
+    banks: Count
+    """Banks of memory that the row remapper counts; on a new part all of them have all their spare rows."""
     remap_banks: Count
     remap_readable: bool = True
     """Whether NVML reads row remapping."""
