@@ -144,6 +144,8 @@ class NvlinkModel(Room, frozen=True, kw_only=True):
     version: Text
     remote_type: Text
     switches: Count
+    switch_ids_readable: bool = True
+    """Whether NVML tells which switch a link ends at; on NVLink 5 it tells one id that is no device's."""
     raw_rate_mbps: Count
     p2p: Text = "ok"
     """P2P status of every pair, in NVML's words."""
