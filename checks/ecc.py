@@ -26,6 +26,9 @@ SOURCES = {
     "remapped_rows_uncorrectable": "remapped_rows_uncorrectable",
     "remap_banks_none": "remap_banks_none",
     "remap_banks_low": "remap_banks_low",
+    "remap_banks_partial": "remap_banks_partial",
+    "remap_banks_high": "remap_banks_high",
+    "remap_banks_max": "remap_banks_max",
 }
 
 METRICS = (
@@ -46,6 +49,9 @@ METRICS = (
     _counter("remapped_rows_uncorrectable", "rows", "Rows remapped for uncorrectable errors"),
     _counter("remap_banks_none", "banks", "Memory banks without a spare row"),
     _counter("remap_banks_low", "banks", "Memory banks with few spare rows"),
+    _counter("remap_banks_partial", "banks", "Memory banks with some of their spare rows"),
+    _counter("remap_banks_high", "banks", "Memory banks with many of their spare rows"),
+    Metric("remap_banks_max", "banks", "Memory banks with all their spare rows", kind="counted", better="higher"),
 )
 
 

@@ -5,7 +5,7 @@ What the links of both ends count over a round is the proof of the path that its
 shows only where several GPUs meet in it, so at last one copies to all, all to one, and all to all.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Annotated, NamedTuple
 
 from gpuaccept.check import (
@@ -103,6 +103,7 @@ def _states(node: Node, visit: Visit) -> None:
             links = node.links(gpu)
             found |= {link_subject(gpu, link.number): link for link in links}
             visit.measured("links_active", gpu_subject(gpu), sum(link.state == "on" for link in links))
+            visit.measured("remote_ids", gpu_subject(gpu), _ends(links))
         with visit.part(gpu_subject(gpu)):
             fabric = node.fabric(gpu)
             visit.measured("fabric_state", gpu_subject(gpu), fabric.state)
@@ -132,6 +133,19 @@ def _links(visit: Visit, found: dict[str, Link]) -> None:
         if readings and all(isinstance(value, Unavailable) for (value,) in readings.values()):
             readings = {"node": next(iter(readings.values()))}  # this generation does not count it: said once
         visit.measured_all(name, readings)
+
+
+def _ends(links: tuple[Link, ...]) -> Reading:
+    """How many links of a GPU end at which device. On a good HGX H200 the links of one number go to different switches,
+    and still each GPU has 4, 5, 5 and 4 at the same four: the counts can be compared, the numbers can't. On an HGX B200
+    all have one id, which is no device's (both: openfabric-systems/simllm, tests/fixtures/nccl_topology).
+    """
+    ids = [link.remote_pci_id for link in links]
+    unknown = [one for one in ids if isinstance(one, Unavailable)]
+    if unknown and len(unknown) == len(ids):
+        return unknown[0]
+    told = Counter("not told" if isinstance(one, Unavailable) else str(one) for one in ids)
+    return ", ".join(f"{told[name]} {name}" for name in sorted(told)) or "none"
 
 
 def _read(found: dict[str, Link], field: str) -> dict[str, tuple[Reading]]:
@@ -343,6 +357,7 @@ CHECK = Check(
         Metric("raw_rate", "GB/s", "Raw rate of the NVLink", subject="link", group="state"),
         Metric("version", "", "NVLink version", subject="link", group="state"),
         Metric("remote_type", "", "What the NVLink ends at", subject="link", group="state"),
+        Metric("remote_ids", "", "NVLinks by the PCI id of what they end at", group="state"),
         Metric("fabric_state", "", "Fabric registration", group="state"),
         Metric("fabric_status", "", "Status of the fabric registration", group="state"),
         Metric("fabric_health", "", "Health of the fabric as the GPU sees it", group="state"),

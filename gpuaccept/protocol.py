@@ -67,7 +67,10 @@ class Settings(NamedTuple):
 
 
 class EccCounters(NamedTuple):
-    """ECC and row-remapping state of one GPU: counters as integers, flags as 0 or 1."""
+    """ECC and row-remapping state of one GPU: counters as integers, flags as 0 or 1.
+
+    `remap_banks_*` say how many banks of memory have all, many, some, few and none of their spare rows left.
+    """
 
     dram_corrected_volatile: Reading
     dram_uncorrected_volatile: Reading
@@ -82,8 +85,11 @@ class EccCounters(NamedTuple):
     remapped_rows_uncorrectable: Reading
     row_remapping_pending: Reading
     row_remapping_failure: Reading
-    remap_banks_none: Reading
+    remap_banks_max: Reading
+    remap_banks_high: Reading
+    remap_banks_partial: Reading
     remap_banks_low: Reading
+    remap_banks_none: Reading
     channel_repair_pending: Reading
     tpc_repair_pending: Reading
 

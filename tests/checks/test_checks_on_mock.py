@@ -6,12 +6,15 @@ import ast
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gpuaccept.bundled import bundled
 from gpuaccept.check import Check, Visit, full_name, gpu_subject
+from gpuaccept.columns import pack
 from gpuaccept.data import Column, Failure
 from gpuaccept.device.open import DeviceSpec, check_spec, faults, open_node
 from gpuaccept.errors import UsageError
@@ -188,6 +191,36 @@ def test_a_pair_without_access_is_its_own_failure() -> None:
     assert len(rates) == 54
     dead = {f.subject for f in found.failures if f.metric == "nvlink.device_to_device_memcpy_read_ce_hot"}
     assert dead == {"gpu/2>gpu/5", "gpu/5>gpu/2"}
+
+
+def test_banks_that_lost_spare_rows_are_recorded_in_all_five_buckets() -> None:
+    found = measure(CHECKS["ecc"].check, ("row_remap_pending:gpu=3",))
+    counts = {name: found.samples(f"ecc.remap_banks_{name}") for name in ("max", "high", "partial", "low", "none")}
+    assert [counts[name]["gpu/3"] for name in counts] == [["3967"], ["1"], ["0"], ["0"], ["0"]]
+    assert [counts[name]["gpu/2"] for name in counts] == [["3968"], ["0"], ["0"], ["0"], ["0"]]
+
+
+def test_a_link_that_ends_at_another_switch_sets_its_gpu_apart(tmp_path: Path) -> None:
+    check = CHECKS["nvlink"].check
+    healthy = measure(check, device="mock:hgx-h200", copies=False).samples("nvlink.remote_ids")
+    path = tmp_path / "scenario.yaml"
+    ends = "set: [{target: gpu/2/link/0, parameter: link.remote_pci_id, value: '00000000:06:00.0'}]"
+    path.write_text(f"hardware: hgx-h200\n{ends}\n")
+    faulty = measure(check, device=f"mock:{path}", copies=False).samples("nvlink.remote_ids")
+    assert set(map(tuple, healthy.values())) == {
+        ("5 00000000:05:00.0, 4 00000000:06:00.0, 5 00000000:07:00.0, 4 00000000:08:00.0",)
+    }
+    assert faulty.pop("gpu/2") == ["4 00000000:05:00.0, 5 00000000:06:00.0, 5 00000000:07:00.0, 4 00000000:08:00.0"]
+    assert all(ends == healthy[subject] for subject, ends in faulty.items())
+
+
+@pytest.mark.parametrize("device", ["hgx-a100", "hgx-h200", "hgx-b200", "l40s"])
+def test_where_all_links_end_is_written_once_and_takes_little_room_where_it_is_not(device: str) -> None:
+    columns = measure(CHECKS["nvlink"].check, device=f"mock:{device}", copies=False).columns
+    (ends,) = pack(column for column in columns if column.metric == "nvlink.remote_ids")
+    assert (ends.subjects, len(ends.samples)) == (("gpu/0..7",), 1)
+    assert len(msgspec.json.encode(ends)) < 300
+    assert 8 * len(msgspec.json.encode(ends.samples)) < 1000  # each GPU another
 
 
 @pytest.mark.parametrize("gpus", [2, 3, 4, 7, 8])

@@ -60,6 +60,12 @@ def test_a_check_measures_all_that_it_declares_or_says_why_not(node: Node, name:
     assert all(column.subjects and all(column.samples) for column in done.columns)
     assert all(failure.reason and failure.call for failure in done.failures)
     assert measured or blocks or done.failures
+    if name == "ecc":
+        assert {f"ecc.remap_banks_{bucket}" for bucket in ("max", "high", "partial", "low", "none")} <= measured
+    if name == "nvlink":
+        (ends,) = (column for column in done.columns if column.metric == "nvlink.remote_ids")
+        links = [sum(int(end.split()[0]) for end in str(text).split(", ")) for (text,) in ends.samples]
+        assert links == [len(node.links(gpu)) for gpu in node.gpus]
     if name not in ("nvlink", "thermal_soak", "pcie", "host", "compute"):  # what every device measures
         # Pending repairs begin with Blackwell.
         assert not [failure for failure in done.failures if "repair_pending" not in failure.metric]

@@ -105,6 +105,17 @@ def test_ecc_counters_are_integers_that_never_fall(node: Node) -> None:
                 assert volatile <= aggregate
 
 
+def test_the_buckets_of_the_row_remapper_add_up_to_the_banks_of_every_gpu(node: Node) -> None:
+    totals = set()
+    for gpu in node.gpus:
+        ecc = node.ecc(gpu)
+        banks = (ecc.remap_banks_max, ecc.remap_banks_high, ecc.remap_banks_partial, ecc.remap_banks_low)
+        known = [count for count in (*banks, ecc.remap_banks_none) if isinstance(count, int)]
+        assert len(known) in (0, 5)  # one call tells all five
+        totals.add(sum(known))
+    assert len(totals) == 1
+
+
 def test_links_are_numbered_from_zero_and_say_their_state(node: Node) -> None:
     for gpu in node.gpus:
         links = node.links(gpu)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mock_raw import GIB, MakeNode, Soak, peer, sweep
 
-from gpuaccept.check import DeviceError, Unavailable
+from gpuaccept.check import DeviceError, EccCounters, Reading, Unavailable
 from gpuaccept.device.fault import Fault
 from gpuaccept.device.mock.faults import catalogue
 from gpuaccept.errors import UsageError
@@ -163,6 +163,29 @@ def test_ecc_corrected_storm_counts_by_the_hour(make_node: MakeNode) -> None:
 def test_row_remap_flags(make_node: MakeNode) -> None:
     assert make_node(faults=("row_remap_pending",)).ecc(2).row_remapping_pending == 1
     assert make_node(faults=("row_remap_failed",)).ecc(2).row_remapping_failure == 1
+
+
+def test_a_remapped_row_takes_its_bank_out_of_those_with_all_spare_rows(make_node: MakeNode) -> None:
+    """As an A100 with a pending row shows it: Max 639, High 1 of 640."""
+    faulty = make_node(faults=("row_remap_pending",), model="hgx-a100")
+    assert buckets(faulty.ecc(2)) == (639, 1, 0, 0, 0)
+    assert buckets(faulty.ecc(3)) == (640, 0, 0, 0, 0)
+    worn = make_node(
+        model="hgx-h200",
+        scenario="""
+set:
+  - {target: gpu/1, parameter: remap.rows_uncorrectable, value: 5}
+  - {target: gpu/1, parameter: remap.banks_high, value: 1}
+  - {target: gpu/1, parameter: remap.banks_partial, value: 2}
+  - {target: gpu/1, parameter: remap.banks_low, value: 1}
+  - {target: gpu/1, parameter: remap.banks_none, value: 1}
+""",
+    )
+    assert buckets(worn.ecc(1)) == (3067, 1, 2, 1, 1)
+
+
+def buckets(ecc: EccCounters) -> tuple[Reading, ...]:
+    return tuple(getattr(ecc, f"remap_banks_{name}") for name in ("max", "high", "partial", "low", "none"))
 
 
 def test_thermal_interface_bad_heats_one_gpu_until_it_throttles(make_node: MakeNode) -> None:

@@ -10,6 +10,7 @@ from stub_driver.machine import StubMachine
 from gpuaccept.device.nvidia.slowdowns import fields_of
 
 pytestmark = pytest.mark.needs("gcc")
+BUCKETS = ("max", "high", "partial", "low", "none")
 
 
 def test_the_node_tells_who_it_is(machine: StubMachine) -> None:
@@ -78,6 +79,24 @@ def test_error_counters_by_place_and_since(machine: StubMachine) -> None:
     assert (ecc["dram_corrected_volatile"], ecc["dram_uncorrected_aggregate"]) == (5, 2)
     assert (ecc["sram_uncorrected_volatile"], ecc["sram_uncorrected_aggregate"]) == (7, 4)
     assert (ecc["row_remapping_pending"], ecc["tpc_repair_pending"], ecc["channel_repair_pending"]) == (1, 1, 0)
+
+
+def test_all_five_buckets_of_the_row_remapper_are_read(machine: StubMachine) -> None:
+    """GPU 1 is as `nvidia-smi -q` shows an A100-SXM4-80GB with one row to remap, driver 510.73.08."""
+    worn = zip(BUCKETS, (3900, 50, 10, 6, 2), strict=True)
+    machine.set(
+        "gpu1.histogram.max=639",
+        "gpu1.histogram.high=1",
+        "gpu2.model=h200",
+        *(f"gpu3.histogram.{name}={count}" for name, count in worn),
+    )
+    found = machine.ask("[node.ecc(gpu)._asdict() for gpu in range(4)]")[0]
+    assert [tuple(ecc[f"remap_banks_{name}"] for name in BUCKETS) for ecc in found] == [
+        (3968, 0, 0, 0, 0),
+        (639, 1, 0, 0, 0),
+        (3072, 0, 0, 0, 0),
+        (3900, 50, 10, 6, 2),
+    ]
 
 
 def test_not_supported_and_not_in_this_driver_are_both_not_measured(machine: StubMachine) -> None:

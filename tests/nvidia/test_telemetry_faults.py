@@ -39,7 +39,8 @@ def test_every_reason_leaves_the_value_out_and_says_why(machine: StubMachine, co
         f"fielderror230={code}",
     )
     ecc, settings = machine.ask("node.ecc(0)._asdict()", "node.settings(0)._asdict()")
-    assert ecc["remap_banks_low"] == ["nvmlDeviceGetRowRemapperHistogram", code, why]
+    for bucket in ("max", "high", "partial", "low", "none"):
+        assert ecc[f"remap_banks_{bucket}"] == ["nvmlDeviceGetRowRemapperHistogram", code, why]
     assert ecc["row_remapping_failure"] == 0
     assert settings["power_limit_enforced_mw"] == ["nvmlDeviceGetEnforcedPowerLimit", code, why]
     assert settings["recovery_action"] == ["nvmlDeviceGetFieldValues 230", code, why]

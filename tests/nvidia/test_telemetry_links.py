@@ -27,6 +27,30 @@ def test_an_h200_has_nvlink_4(machine: StubMachine) -> None:
     assert links[0]["packet_errors"] == ["nvmlDeviceGetFieldValues 206", 3, "not supported by this GPU"]
 
 
+ENDS = "[[link.remote_pci_id for link in node.links(gpu)] for gpu in range(8)]"
+
+
+def test_each_gpu_of_an_h200_board_has_as_many_links_at_a_switch_as_the_others(machine: StubMachine) -> None:
+    """The capture's own counts; links of one number end at different switches all the same."""
+    machine.set("model=h200")
+    (ends,) = machine.ask(ENDS)
+    switches = [f"00000000:C{digit}:00.0" for digit in "3456"]
+    assert [[ids.count(switch) for switch in switches] for ids in ends] == [[4, 5, 5, 4]] * 8
+    assert len({ids[0] for ids in ends}) > 1
+
+
+def test_switches_of_nvlink_5_have_one_id_that_is_no_devices(machine: StubMachine) -> None:
+    (ends,) = machine.ask(ENDS)
+    assert {one for ids in ends for one in ids} == {"FFFFFFFF:FF:FF.0"}
+
+
+def test_an_end_that_nvml_does_not_tell_leaves_the_link_as_it_is(machine: StubMachine) -> None:
+    machine.set("fault.nvmlDeviceGetNvLinkRemotePciInfo_v2=3")
+    (links,) = machine.ask(LINKS)
+    why = ["nvmlDeviceGetNvLinkRemotePciInfo", 3, "not supported by this GPU"]
+    assert {(link["state"], tuple(link["remote_pci_id"])) for link in links} == {("on", tuple(why))}
+
+
 def test_an_a100_has_a_field_for_each_link(machine: StubMachine) -> None:
     machine.set(
         *(f"field{field}=-1" for field in NO_FIELDS),

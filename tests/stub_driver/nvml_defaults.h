@@ -72,8 +72,15 @@ static const struct number_default NUMBERS[] = {
 
 /* Of eight GPUs, in PCI order [-]: that sockets do not follow PCI is seen on HGX boards, these numbers are not. */
 static const unsigned SOCKETS[] = {2, 4, 3, 1, 6, 8, 7, 5};
-/* Where the links end, even and odd ones [-]. */
-static const char *const SWITCHES[] = {"00000000:05:00.0", "00000000:06:00.0"};
+/* Where the links end, as `nvidia-smi nvlink -R` shows it of two HGX boards (openfabric-systems/simllm, tests/fixtures/
+ * nccl_topology/vastai_hgx_b200_8x and vastai_hgx_h200_8x, node_inventory.txt at ba7a58db6a81; drivers 595.91.07 and
+ * 580.173.02): one id that is no device's on a B200, and on an H200 the switches C3 to C6, of which each digit is the
+ * last of one link's. (That GPU 5 of the stub has bus C3 is chance: its buses are invented.) */
+static const char B200_SWITCH[] = "FFFFFFFF:FF:FF.0";
+static const char H200_SWITCH[] = "00000000:C%c:00.0";
+static const char *const H200_LINKS[8] = {
+    "554455443354663366", "664466553345334455", "443366556654335544", "664466335545335544",
+    "446644665545335533", "445566336654335544", "556655334454663344", "446644556645335533"};
 /* GPUs of one half have a NUMA node in common, those of two have not [-]. */
 static int same_half(int a, int b) { return a / 4 == b / 4; }
 

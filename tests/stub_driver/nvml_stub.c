@@ -4,7 +4,7 @@
  *   fault.nvmlX=CODE[@n]            3 not supported, 4 no permission, 13 not in this driver, 15 lost, 25 wrong version …
  *   gpu2.lost=1                     gone from the bus; gpu2.lost_after=100 after that many calls of a process on it
  *   field185=-1                     a field that is not supported; fielderror185=4 gives it another code
- *   link3.remote_type=0 field165.3=0   of one link: fields take the link as scope
+ *   link3.remote_type=0 link3.remote_id=00000000:05:00.0 field165.3=0   of one link: fields take the link as scope
  *   gpu1.xid=48,94                  XIDs that happened; events are told of those that come after a process registered
  *   gpu1.pids=4242,4243             compute processes
  *   pcie.gen_idle=1                 the generation of a link that nothing was copied over for a second
@@ -238,7 +238,15 @@ API nvmlDeviceGetNvLinkState(nvmlDevice_t d, unsigned l, nvmlEnableState_t *v) {
     return NVML_SUCCESS;
 }
 API nvmlDeviceGetNvLinkVersion(nvmlDevice_t d, unsigned l, unsigned *v) { ENTER_GPU(d); *v = keyed(d, value(GPU(d), "link.version"), "link%u.version", l); return NVML_SUCCESS; }
-API nvmlDeviceGetNvLinkRemotePciInfo_v2(nvmlDevice_t d, unsigned l, nvmlPciInfo_t *p) { ENTER_GPU(d); memset(p, 0, sizeof *p); text(p->busId, sizeof p->busId, GPU(d), "switch", SWITCHES[l % 2]); return NVML_SUCCESS; }
+API nvmlDeviceGetNvLinkRemotePciInfo_v2(nvmlDevice_t d, unsigned l, nvmlPciInfo_t *p) {
+    char key[32], fallback[32];
+    ENTER_GPU(d);
+    memset(p, 0, sizeof *p);
+    snprintf(fallback, sizeof fallback, is_h200(GPU(d)) ? H200_SWITCH : B200_SWITCH, H200_LINKS[GPU(d) % 8][l % 18]);
+    snprintf(key, sizeof key, "link%u.remote_id", l);
+    text(p->busId, sizeof p->busId, GPU(d), key, fallback);
+    return NVML_SUCCESS;
+}
 API nvmlDeviceGetNvLinkRemoteDeviceType(nvmlDevice_t d, unsigned l, nvmlIntNvLinkDeviceType_t *t) { ENTER_GPU(d); *t = (nvmlIntNvLinkDeviceType_t)keyed(d, NVML_NVLINK_DEVICE_TYPE_SWITCH, "link%u.remote_type", l); return NVML_SUCCESS; }
 API nvmlDeviceGetGpuFabricInfoV(nvmlDevice_t d, nvmlGpuFabricInfoV_t *f) {
     ENTER_GPU(d);

@@ -63,17 +63,24 @@ class Ecc:
                 before = world.integral(f"ecc.{kind}_per_hour", subject, per_hour, since, holds) / 3600.0
                 new -= int(world.value(f"ecc.{kind}_new", subject, 0.0, since, holds)) + int(before + phase * 0.999)
             counters[f"{kind}_volatile"] = new
+        rows = number("remap.rows_correctable"), number("remap.rows_uncorrectable")
+        base = world.model.ecc.remap_banks
+        none, low = number("remap.banks_none", base), number("remap.banks_low", base)
+        partial, high = number("remap.banks_partial"), number("remap.banks_high", sum(rows))  # each row of another bank
         return EccCounters(
             **counters,
             sram_threshold_exceeded=(
                 flag("ecc.sram_threshold_exceeded") if world.model.ecc.sram_threshold_readable else NOT_SUPPORTED
             ),
-            remapped_rows_correctable=remap(number("remap.rows_correctable")),
-            remapped_rows_uncorrectable=remap(number("remap.rows_uncorrectable")),
+            remapped_rows_correctable=remap(rows[0]),
+            remapped_rows_uncorrectable=remap(rows[1]),
             row_remapping_pending=remap(flag("remap.pending")),
             row_remapping_failure=remap(flag("remap.failure")),
-            remap_banks_none=remap(number("remap.banks_none", world.model.ecc.remap_banks)),
-            remap_banks_low=remap(number("remap.banks_low", world.model.ecc.remap_banks)),
+            remap_banks_max=remap(max(0, world.model.ecc.banks - high - partial - low - none)),
+            remap_banks_high=remap(high),
+            remap_banks_partial=remap(partial),
+            remap_banks_low=remap(low),
+            remap_banks_none=remap(none),
             channel_repair_pending=repair(flag("repair.channel_pending")),
             tpc_repair_pending=repair(flag("repair.tpc_pending")),
         )

@@ -12,6 +12,8 @@ from gpuaccept.device.mock.world import Holds, World
 
 STUB_PREFIX = "GPU-57ab57ab"
 """UUIDs of the stub driver begin so: the mock never makes one."""
+HIDDEN = "FFFFFFFF:FF:FF.0"
+"""What NVML tells of switches that have no PCI device on the node."""
 
 
 def _digest(seed: int, what: str) -> str:
@@ -39,6 +41,11 @@ def pci_bus_id(model: HardwareModel, place: int) -> str:
     """PCI address in NVML's form, for example `00000000:1B:00.0`."""
     written = model.gpu.pci_bus_ids[place]
     return f"{written if ':' in written else f'00000000:{written}'}:00.0"
+
+
+def remote_pci_id(model: HardwareModel, link: int) -> str:
+    """What NVML calls the other end of a link."""
+    return switch_pci_id(model, link) if model.nvlink.switch_ids_readable else HIDDEN
 
 
 def switch_pci_id(model: HardwareModel, link: int) -> str:

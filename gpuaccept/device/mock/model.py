@@ -146,6 +146,8 @@ class NvlinkModel(Room, frozen=True, kw_only=True):
     version: Text
     remote_type: Text
     switches: Count
+    switch_ids_readable: bool = True
+    """Whether NVML tells which switch a link ends at; on NVLink 5 it tells one id that is no device's."""
     raw_rate_mbps: Count
     p2p: Text = "ok"
     """P2P status of every pair, in NVML's words."""
@@ -227,6 +229,8 @@ class GemmModel(Room, frozen=True, kw_only=True):
 class EccModel(Room, frozen=True, kw_only=True):
     """Corrected errors of healthy parts: how many GPUs show any, and how often those do (log-normal)."""
 
+    banks: Count
+    """Banks of memory that the row remapper counts; on a new part all of them have all their spare rows."""
     remap_banks: Count
     remap_readable: bool = True
     """Whether NVML reads row remapping."""

@@ -151,6 +151,8 @@ PARAMETERS: dict[str, Parameter] = {
     "remap.failure": _gpu("flag", "a row remapping failed"),
     "remap.banks_none": _gpu("number", "banks without spare rows"),
     "remap.banks_low": _gpu("number", "banks with few spare rows"),
+    "remap.banks_partial": _gpu("number", "banks with some of their spare rows"),
+    "remap.banks_high": _gpu("number", "banks with many of their spare rows; as a rule, one for each remapped row"),
     "repair.channel_pending": _gpu("flag", "a channel repair waits for a reset"),
     "repair.tpc_pending": _gpu("flag", "a TPC repair waits for a reset"),
     # fabric and links

@@ -15,7 +15,7 @@ from gpuaccept.check import (
     link_subject,
     pair_subject,
 )
-from gpuaccept.device.mock.identity import switch_pci_id
+from gpuaccept.device.mock.identity import remote_pci_id
 from gpuaccept.device.mock.model import HardwareModel
 from gpuaccept.device.mock.world import Holds, World
 
@@ -62,7 +62,7 @@ def _healthy(model: HardwareModel, number: int) -> Link:
     nvlink = model.nvlink
     zero = {name: 0 if name in nvlink.counters else NOT_SUPPORTED for name in Link._fields[6:]}
     return Link(
-        number, "on", nvlink.version, nvlink.remote_type, switch_pci_id(model, number), nvlink.raw_rate_mbps, **zero
+        number, "on", nvlink.version, nvlink.remote_type, remote_pci_id(model, number), nvlink.raw_rate_mbps, **zero
     )
 
 
@@ -85,7 +85,7 @@ def _link(world: World, place: int, number: int, t: float, holds: Holds) -> Link
         state,
         text("link.version", nvlink.version),
         text("link.remote_type", nvlink.remote_type),
-        text("link.remote_pci_id", switch_pci_id(world.model, number)),
+        text("link.remote_pci_id", remote_pci_id(world.model, number)),
         rate if state == "on" else 0,
         **{name: counter(name) for name in Link._fields[6:]},
     )

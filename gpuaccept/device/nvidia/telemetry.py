@@ -175,7 +175,7 @@ def ecc(nvml: Nvml, gpu: Gpu) -> EccCounters:
         return int(sum(getattr(status, member) for member in members))
 
     rows = _several(nvml, gpu, "nvmlDeviceGetRemappedRows", lambda value: value, 4)
-    banks = _several(nvml, gpu, "nvmlDeviceGetRowRemapperHistogram", lambda value: (value.none, value.low), 2)
+    banks = _several(nvml, gpu, "nvmlDeviceGetRowRemapperHistogram", _banks, 5)
     repair = _several(nvml, gpu, "nvmlDeviceGetRepairStatus", lambda value: value, 2)
     return EccCounters(
         dram_corrected_volatile=counter(corrected, volatile, dram),
@@ -191,11 +191,18 @@ def ecc(nvml: Nvml, gpu: Gpu) -> EccCounters:
         remapped_rows_uncorrectable=rows[1],
         row_remapping_pending=rows[2],
         row_remapping_failure=rows[3],
-        remap_banks_none=banks[0],
-        remap_banks_low=banks[1],
+        remap_banks_max=banks[0],
+        remap_banks_high=banks[1],
+        remap_banks_partial=banks[2],
+        remap_banks_low=banks[3],
+        remap_banks_none=banks[4],
         channel_repair_pending=repair[0],
         tpc_repair_pending=repair[1],
     )
+
+
+def _banks(histogram: Any) -> tuple[int, ...]:
+    return histogram.max, histogram.high, histogram.partial, histogram.low, histogram.none
 
 
 def fabric(nvml: Nvml, gpu: Gpu) -> Fabric:
