@@ -29,7 +29,7 @@ class Path:
     place among the subjects of its quantity.
     """
 
-    __slots__ = ("_ask", "_asked", "_base", "_blocks", "_factors", "_last", "_rates", "_row", "_scatter", "_visit")
+    __slots__ = ("_ask", "_asked", "_base", "_blocks", "_factors", "_last", "_row", "_scatter", "_visit")
 
     def __init__(self, ask: Callable[[], float], scatter: Scatter, row: int) -> None:
         self._ask, self._scatter, self._row = ask, scatter, row
@@ -37,8 +37,6 @@ class Path:
         self._visit, self._blocks = -1, 0
         self._factors: list[float] = []
         """Of the next copies, the next one last."""
-        self._rates: list[float] = []
-        """By these factors."""
 
     def rate(self, now: float, generation: int) -> float:
         """GB/s of the next copy, at `now` (s)."""
@@ -49,23 +47,21 @@ class Path:
         """GB/s of the next copies of several paths, all at `now` (s)."""
         out = []
         for path in paths:
-            if not path._rates or now - path._last > VISIT_GAP_S or generation != path._asked:
+            if not path._factors or now - path._last > VISIT_GAP_S or generation != path._asked:
                 path._prepare(now, generation)
             path._last = now
-            out.append(path._rates.pop())
+            out.append(path._base * path._factors.pop())
         return out
 
     def _prepare(self, now: float, generation: int) -> None:
-        """See to it that there are next rates, and that they are right."""
+        """See to it that there is a next factor, and that the rate without noise is right."""
         if generation != self._asked:
             self._asked, self._base = generation, self._ask()
-        del self._factors[len(self._rates) :]
         if now - self._last > VISIT_GAP_S:
             self._visit, self._blocks, self._factors = self._visit + 1, 0, []
         if not self._factors:
             self._factors = self._scatter.factors(self._visit, self._blocks)[self._row][::-1]
             self._blocks += 1
-        self._rates = [self._base * factor for factor in self._factors]
 
 
 def timer(machine: Machine, place: int) -> float:

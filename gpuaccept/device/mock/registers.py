@@ -50,19 +50,27 @@ def settings(world: World, place: int, t: float, holds: Holds) -> Settings:
 
 def links(world: World, place: int, t: float, holds: Holds) -> tuple[Link, ...]:
     """All links of a GPU; those that no deviation touches are all the same but for number and switch."""
-    model = world.model
-    touched = any(name.startswith("link.") for name in world.names)
-    return tuple(
-        _link(world, place, number, t, holds) if touched else _healthy(model, number)
-        for number in range(model.nvlink.links)
-    )
+    if any(name.startswith("link.") for name in world.names):
+        return tuple([_link(world, place, number, t, holds) for number in range(world.model.nvlink.links)])
+    return _healthy(world.model)
 
 
-def _healthy(model: HardwareModel, number: int) -> Link:
+def _healthy(model: HardwareModel) -> tuple[Link, ...]:
     nvlink = model.nvlink
-    zero = {name: 0 if name in nvlink.counters else NOT_SUPPORTED for name in Link._fields[6:]}
-    return Link(
-        number, "on", nvlink.version, nvlink.remote_type, remote_pci_id(model, number), nvlink.raw_rate_mbps, **zero
+    zeros = [0 if name in nvlink.counters else NOT_SUPPORTED for name in Link._fields[6:]]
+    return tuple(
+        [
+            Link(
+                number,
+                "on",
+                nvlink.version,
+                nvlink.remote_type,
+                remote_pci_id(model, number),
+                nvlink.raw_rate_mbps,
+                *zeros,
+            )
+            for number in range(nvlink.links)
+        ]
     )
 
 
