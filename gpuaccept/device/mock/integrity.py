@@ -28,8 +28,7 @@ _MASK = 0xFFFFFFFF
 
 def usable_bytes(machine: Machine, place: int) -> int:
     """What can be allocated of a GPU's memory, in whole pages."""
-    total = int(machine.number("memory.total_mib", place, float(machine.model.gpu.memory_total_mib), 0.0)) << 20
-    return int(total * USABLE) // GRAIN * GRAIN
+    return int(machine.memory_bytes[place] * USABLE) // GRAIN * GRAIN
 
 
 def allocate(machine: Machine, gpu: int, place: int, wanted: int, passes: int) -> None:
@@ -79,8 +78,8 @@ class Memory:
         place = self.machine.place(gpu, "integrity_begin")
         if gpu in self._taken or not 0.0 < share <= 1.0:
             raise DeviceError("cuMemCreate", 1, "CUDA_ERROR_INVALID_VALUE", gpu)
-        total = int(self.machine.number("memory.total_mib", place, float(self.machine.model.gpu.memory_total_mib), 0.0))
-        wanted = min(usable_bytes(self.machine, place), int((total << 20) * share)) // GRAIN * GRAIN
+        asked = int(self.machine.memory_bytes[place] * share)
+        wanted = min(usable_bytes(self.machine, place), asked) // GRAIN * GRAIN
         self._taken[gpu] = _Taken(wanted)
         return wanted
 

@@ -78,6 +78,11 @@ class Machine:
                 known = f"GPUs 0 to {len(self.places) - 1}"
                 raise DeviceUnavailable(f"there is no GPU {gpu}: this simulated node has {known}", f"choose of {known}")
         self.bodies = [Body(self, place) for place in range(self.model.gpus)]
+        total_mib = float(self.model.gpu.memory_total_mib)
+        self.memory_bytes = tuple(
+            int(self.number("memory.total_mib", place, total_mib, 0.0)) << 20 for place in range(self.model.gpus)
+        )
+        """That NVML reports, by place: a deviation of it holds for the whole run."""
         self.generation = 0
         """Rises whenever parameters may have changed."""
         self.guarded = bool(
