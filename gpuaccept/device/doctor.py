@@ -246,7 +246,7 @@ def _gpus(host: Host, probed: Probed) -> Iterator[Examined]:
 def _mode(name: str, modes: list[str], wanted: str, remedy: str) -> Examined:
     wrong = [number for number, mode in enumerate(modes) if mode not in (wanted, "")]
     if wrong:
-        return Examined(name, "problem", f"{modes[wrong[0]]} on {_numbers(wrong)} (NVML order)", remedy)
+        return Examined(name, "problem", f"{modes[wrong[0]]}: {_numbers(wrong)} (NVML order)", remedy)
     if "" in modes:
         return Examined(name, "unknown", "not supported by these GPUs")
     return Examined(name, "ok", f"{wanted} on all GPUs")

@@ -18,6 +18,11 @@ _MEMORY = re.compile(r"out of memory|out_of_memory|memory_allocation|insufficien
 _BOUNDS = ("lower_bound", "upper_bound")
 NVML_LOST = 15
 """NVML_ERROR_GPU_IS_LOST: the GPU has fallen off the bus (nvml.h)."""
+UNCORRECTABLE = frozenset({214, 220})
+"""CUDA_ERROR_ECC_UNCORRECTABLE and CUDA_ERROR_NVLINK_UNCORRECTABLE: what a GPU held or sent is lost (cuda.h)."""
+BROKEN_OFF = frozenset({700, 702, *range(714, 720), 721})
+"""CUDA errors after which a process can do no more on the GPU: its kernel was broken off (cuda.h). Code that runs on
+the GPUs beside it is not likely to be at fault, and nothing is proven of the GPU."""
 
 
 class Remedy(NamedTuple):
@@ -67,6 +72,11 @@ def _cause(outcome: Outcome, limit: Limit, miss: Miss, shared: bool) -> tuple[Ca
         return ("tool" if miss.why in ("skipped", "not planned", "stopped") else "unknown"), "measure again"
     if is_lost(miss):
         return "hardware", "reboot and re-run"
+    cuda = miss.failure.code if miss.failure and miss.failure.call.startswith("cu") else 0
+    if cuda in UNCORRECTABLE:
+        return "hardware", "reset and re-run"
+    if cuda in BROKEN_OFF:
+        return "unknown", "reset and re-run"
     if _SILENT.search(miss.reason):
         return "unknown", "reboot and re-run"
     if _MEMORY.search(miss.reason):

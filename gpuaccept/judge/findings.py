@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -48,28 +48,28 @@ def findings(scope: Scope, outcomes: Iterable[Outcome]) -> tuple[Finding, ...]:
 
 
 def _by_part(scope: Scope, outcomes: list[Outcome]) -> dict[str, list[_Item]]:
-    blamed = _blamed_pairs(scope, outcomes)
     absent = missing_gpus(scope.evidence, scope.cohort.gpus)
-    everyone = frozenset(range(scope.gpus))
+    blamed = _blamed_pairs(scope, outcomes, absent)
+    everyone = frozenset(range(scope.gpus)).difference(absent)
     failed = (failure for run in scope.evidence.steps for failure in run.failures)
     when = {failure: place for place, failure in reversed(list(enumerate(failed)))}
     groups: dict[str, list[_Item]] = defaultdict(list)
     for place, outcome in enumerate(outcomes):
         where = {s: blamed.get(s, s) for s, miss in outcome.misses.items() if not _waits(miss, "skipped", "stopped")}
-        hit = frozenset().union(*(gpus_of(target) for target in where.values()))
+        hit = frozenset().union(*(gpus_of(target) for target in where.values())) & everyone
         several = hit == everyone or (_of_soak(outcome) and len(hit) >= max(3, len(everyone) / 2))
         shared = several and len(everyone) > 1 and not any(">" in target for target in where.values())
         for subject, miss in outcome.misses.items():
             # what the run left out is a matter of the run, whatever part it is of
-            target = NODE if shared else where.get(subject, NODE)
+            gone = any(gpu in absent for gpu in gpus_of(where.get(subject, NODE)))
+            target = where.get(subject, NODE) if gone or not shared else NODE
             counted = subject == NODE and outcome.limit.metric.startswith(COUNTS)
             # what is stated for one index misses where a missing GPU has moved the later ones up
             moved = outcome.limit.subjects.startswith("gpu/") and check_of(outcome.limit.metric) == "inventory"
-            if absent and (counted or moved) and subject in where:
-                target = f"gpu/{absent[0]}"
-            groups[target].append(
-                _Item(place, outcome, miss, shared, when[miss.failure] if miss.failure else len(when))
-            )
+            follows = absent and (counted or moved) and subject in where
+            item = _Item(place, outcome, miss, shared, when[miss.failure] if miss.failure else len(when))
+            for one in [f"gpu/{gpu}" for gpu in absent] if follows else [target]:
+                groups[one].append(item)
     return _heat_first(_joined_links(groups))
 
 
@@ -98,10 +98,11 @@ def _is_hot(outcome: Outcome) -> bool:
     return outcome.limit.metric.endswith("_hot")
 
 
-def _blamed_pairs(scope: Scope, outcomes: list[Outcome]) -> dict[str, str]:
+def _blamed_pairs(scope: Scope, outcomes: list[Outcome], absent: Sequence[int]) -> dict[str, str]:
     """Pair -> the GPU that explains it, or the node where all pairs miss.
 
-    A GPU explains pairs where it is in all of them and no other is, or in half of all pairs that it could be in.
+    A GPU that is not there explains its pairs. Another one does where it is in all that are left and no other is, or in
+    half of all pairs that it could be in.
     """
     left = {
         subject
@@ -109,10 +110,14 @@ def _blamed_pairs(scope: Scope, outcomes: list[Outcome]) -> dict[str, str]:
         for subject, miss in outcome.misses.items()
         if ">" in subject and not _waits(miss, "skipped", "stopped")
     }
+    out: dict[str, str] = {}
+    for gpu in absent:
+        mine = {subject for subject in left if gpu in gpus_of(subject)}
+        out.update(dict.fromkeys(mine, f"gpu/{gpu}"))
+        left -= mine
     total = scope.gpus * (scope.gpus - 1)
     if len(left) >= total > 2:
         return dict.fromkeys(left, NODE)
-    out: dict[str, str] = {}
     while left:
         counts = Counter(gpu for subject in sorted(left) for gpu in gpus_of(subject)).most_common()
         gpu, most = min(counts, key=lambda entry: (-entry[1], entry[0]))

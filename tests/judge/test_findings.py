@@ -75,6 +75,35 @@ def test_a_missing_gpu_is_named_by_the_slot_that_no_gpu_takes() -> None:
     ]
 
 
+def test_several_missing_gpus_are_each_named_by_their_slot_and_explain_their_pairs() -> None:
+    found = evidence(gpus=3)
+    profile, node = replace(found.profile, cohorts=(cohort(gpus=8),)), replace(found.node, gpu_count_nvml=3)
+    findings = judge(replace(found, profile=profile, node=node)).findings
+    assert [finding.title for finding in findings] == [f"A GPU is missing from slot GPU {slot}" for slot in range(4, 9)]
+    assert {(finding.result, finding.cause, finding.action) for finding in findings} == {
+        ("fail", "hardware", "replace")
+    }
+    assert [finding.part.module_id for finding in findings] == [4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("code", "cause", "action"),
+    [
+        (214, "hardware", "reset and re-run"),
+        (719, "unknown", "reset and re-run"),
+        (2, "tool", "measure again"),
+    ],
+)
+def test_a_broken_off_kernel_is_no_matter_of_this_program_alone(code: int, cause: str, action: str) -> None:
+    found = lose(evidence(), 3, 3, "cuLaunchKernel", code)
+    steps = tuple(
+        replace(step, failures=tuple(replace(one, reason=f"GPU 3: it returned {code}") for one in step.failures))
+        for step in found.steps
+    )
+    finding = the_only(replace(found, steps=steps))
+    assert (finding.result, finding.part.gpu, finding.cause, finding.action) == ("error", 3, cause, action)
+
+
 def test_one_dead_link_is_a_matter_of_that_link() -> None:
     links = limit("links", "nvlink.state", equals="active")
     found = evidence(limits=[*LIMITS, links])

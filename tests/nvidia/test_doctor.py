@@ -50,10 +50,10 @@ def test_a_whole_machine_is_ready(whole: StubMachine) -> None:
 @pytest.mark.parametrize(
     ("lines", "name", "text", "remedy"),
     [
-        (["gpu5.persistence=0"], "persistence mode", "disabled on GPU 5", "nvidia-persistenced"),
-        (["gpu1.mig=1", "gpu2.mig=1"], "MIG mode", "enabled on GPU 1, 2", "nvidia-smi -mig 0"),
+        (["gpu5.persistence=0"], "persistence mode", "disabled: GPU 5", "nvidia-persistenced"),
+        (["gpu1.mig=1", "gpu2.mig=1"], "MIG mode", "enabled: GPU 1, 2", "nvidia-smi -mig 0"),
         (["gpu7.processes=2"], "compute processes", "process 4242 (of another user) on GPU 7", "--force-busy"),
-        (["cc=1"], "confidential computing", "on on GPU 0, 1", "gpu-admin-tools"),
+        (["cc=1"], "confidential computing", "on: GPU 0, 1", "gpu-admin-tools"),
         (["fault.nvmlInitWithFlags=4"], "NVML", "NVML_ERROR_NO_PERMISSION", "the group that owns /dev/nvidia*"),
         (["gpus=7"], "GPUs", "PCI 8, NVML 7, CUDA 7", "XID 79"),
         (["gpu3.lost=1"], "GPUs", "PCI 8, NVML 7, CUDA 8; 1 lost", "XID 79"),
