@@ -1,7 +1,8 @@
 """Compiles checks/kernels/*.cu by NVRTC into checks/kernels/compiled; run it after any change of a kernel.
 
-Needs no GPU, no driver and no CUDA toolkit: NVRTC comes from the wheel nvidia-cuda-nvrtc. The same source, options and
+Needs no GPU, no driver and no CUDA toolkit: NVRTC comes from a wheel (`nvrtc_12`). The same source, options and
 version of that wheel give the same bytes; `--check` proves it: it compiles all anew and compares with what is there.
+It is to be a process of its own: two majors of NVRTC in one take symbols from each other.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import nvrtc_12
 
 from gpuaccept.bundled import bundled
 from gpuaccept.device.nvidia.cubins import (
@@ -19,8 +21,7 @@ from gpuaccept.device.nvidia.cubins import (
     DIGESTS,
     Digests,
     Shipped,
-    compile_cubin,
-    nvrtc_version,
+    compiled,
     read_digests,
     source_digest,
 )
@@ -39,13 +40,14 @@ TARGETS = (
 @functools.cache
 def build() -> tuple[Digests, dict[str, bytes]]:
     """What should lie in checks/kernels/compiled: the digests, and each CUBIN by its name."""
+    nvrtc = nvrtc_12.Nvrtc()
     made: list[Shipped] = []
     cubins: dict[str, bytes] = {}
     for file, architecture in TARGETS:
-        cubin = compile_cubin(file, architecture)
+        cubin = compiled(nvrtc, file, architecture)
         made.append(Shipped(file, architecture, source_digest(file), hashlib.sha256(cubin).hexdigest()))
         cubins[made[-1].path] = cubin
-    return Digests(nvrtc_version(), tuple(made)), cubins
+    return Digests(nvrtc_12.version(), tuple(made)), cubins
 
 
 def encoded(digests: Digests) -> bytes:
@@ -56,10 +58,9 @@ def encoded(digests: Digests) -> bytes:
 def problems(target: Path) -> list[str]:
     """How the folder differs from a rebuild; empty where it does not."""
     known = read_digests().nvrtc
-    if known != nvrtc_version():
-        return [
-            f"made by NVRTC {known or 'unknown'}, here is {nvrtc_version()}: pip install nvidia-cuda-nvrtc=={known}"
-        ]
+    if known != nvrtc_12.version():
+        here = nvrtc_12.version() or "none"
+        return [f"made by NVRTC {known or 'unknown'}, here is {here}: pip install {nvrtc_12.WHEEL}=={known}"]
     digests, cubins = build()
     wanted = {**cubins, DIGESTS: encoded(digests)}
     there = {path.name: path.read_bytes() for path in target.iterdir()}
@@ -69,9 +70,10 @@ def problems(target: Path) -> list[str]:
 
 
 def main() -> None:
-    """Write the folder, or with --check compare it."""
+    """Write the folder, or with --check compare it, or another one that is named."""
     target = bundled("checks") / "kernels" / COMPILED
-    if sys.argv[1:] == ["--check"]:
+    if sys.argv[1:2] == ["--check"]:
+        target = Path(sys.argv[2]) if len(sys.argv) > 2 else target
         found = problems(target)
         for problem in found:
             print(problem, file=sys.stderr)

@@ -36,7 +36,7 @@ def without_nvrtc(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(*_: object) -> bytes:
         raise RuntimeError
 
-    monkeypatch.setattr(cubins, "_compile", absent)
+    monkeypatch.setattr(cubins, "compiled", absent)
 
 
 @pytest.mark.parametrize(

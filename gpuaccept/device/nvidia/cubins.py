@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +27,6 @@ programming guide, "Architecture-Specific Features")."""
 COMPILED = "compiled"
 """Folder of the CUBINs, beside the sources."""
 DIGESTS = "digests.json"
-_WHEEL = "nvidia-cuda-nvrtc"
 
 
 class Shipped(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,7 +44,7 @@ class Shipped(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Digests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """digests.json: the version of the wheel nvidia-cuda-nvrtc that made the CUBINs, and each of them."""
+    """digests.json: the version of the NVRTC that made the CUBINs, and each of them."""
 
     nvrtc: str
     cubins: tuple[Shipped, ...]
@@ -132,14 +130,6 @@ def source_digest(file: str) -> str:
     return digest.hexdigest()
 
 
-def nvrtc_version() -> str:
-    """Version of the NVRTC wheel, to the last digit; empty where it is not installed from a wheel."""
-    try:
-        return metadata.version(_WHEEL)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
 def compile_cubin(file: str, architecture: str) -> bytes:
     """The CUBIN of a kernel file for `sm_NN` or `sm_NNa`.
 
@@ -148,7 +138,7 @@ def compile_cubin(file: str, architecture: str) -> bytes:
     try:
         from cuda.bindings import nvrtc
 
-        return _compile(nvrtc, file, architecture)
+        return compiled(nvrtc, file, architecture)
     except (ImportError, RuntimeError):
         known = read_digests().cubins
         why = "are not this version's" if serving(known, file, architecture) else f"do not serve {architecture}"
@@ -159,7 +149,8 @@ def compile_cubin(file: str, architecture: str) -> bytes:
         ) from None
 
 
-def _compile(nvrtc: Any, file: str, architecture: str) -> bytes:
+def compiled(nvrtc: Any, file: str, architecture: str) -> bytes:
+    """As `compile_cubin`, by an NVRTC that has the calls of cuda.bindings.nvrtc."""
     code, header = (_folder() / file).read_bytes(), (_folder() / HEADER).read_bytes()
 
     def checked(call: str, result: tuple[Any, ...]) -> Any:
