@@ -21,6 +21,10 @@ EXIT_EVIDENCE = 4
 EXIT_REJECTED = 5
 EXIT_INTERRUPTED = 130
 
+CUDA_FATAL = frozenset({214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 720, 721, 999})
+"""CUDA errors after which no call of that process can succeed ("the process must be terminated and relaunched",
+CUDA driver API, CUresult): uncorrectable ECC, faults of a kernel, launch failures, unknown."""
+
 
 class GpuacceptError(Exception):
     """An error for the person who reads it: `fact` says what is wrong and where, `remedy` what to do."""

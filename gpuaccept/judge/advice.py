@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from gpuaccept.data import Action, Cause, Limit, Part, Plan
+from gpuaccept.errors import CUDA_FATAL
 from gpuaccept.judge.outcome import Miss, Outcome
 from gpuaccept.judge.parts import MISSING, words
 from gpuaccept.judge.scope import Scope, check_of
@@ -20,9 +21,6 @@ NVML_LOST = 15
 """NVML_ERROR_GPU_IS_LOST: the GPU has fallen off the bus (nvml.h)."""
 UNCORRECTABLE = frozenset({214, 220})
 """CUDA_ERROR_ECC_UNCORRECTABLE and CUDA_ERROR_NVLINK_UNCORRECTABLE: what a GPU held or sent is lost (cuda.h)."""
-BROKEN_OFF = frozenset({700, 702, *range(714, 720), 721})
-"""CUDA errors after which a process can do no more on the GPU: its kernel was broken off (cuda.h). Code that runs on
-the GPUs beside it is not likely to be at fault, and nothing is proven of the GPU."""
 
 
 class Remedy(NamedTuple):
@@ -75,7 +73,8 @@ def _cause(outcome: Outcome, limit: Limit, miss: Miss, shared: bool) -> tuple[Ca
     cuda = miss.failure.code if miss.failure and miss.failure.call.startswith("cu") else 0
     if cuda in UNCORRECTABLE:
         return "hardware", "reset and re-run"
-    if cuda in BROKEN_OFF:
+    if cuda in CUDA_FATAL:
+        # the same code runs on the other GPUs: neither it nor the GPU is proven to be at fault
         return "unknown", "reset and re-run"
     if _SILENT.search(miss.reason):
         return "unknown", "reboot and re-run"

@@ -61,8 +61,8 @@ def _by_part(scope: Scope, outcomes: list[Outcome]) -> dict[str, list[_Item]]:
         shared = several and len(everyone) > 1 and not any(">" in target for target in where.values())
         for subject, miss in outcome.misses.items():
             # what the run left out is a matter of the run, whatever part it is of
-            gone = any(gpu in absent for gpu in gpus_of(where.get(subject, NODE)))
-            target = where.get(subject, NODE) if gone or not shared else NODE
+            own = where.get(subject, NODE)
+            target = NODE if shared and gpus_of(own).isdisjoint(absent) else own
             counted = subject == NODE and outcome.limit.metric.startswith(COUNTS)
             # what is stated for one index misses where a missing GPU has moved the later ones up
             moved = outcome.limit.subjects.startswith("gpu/") and check_of(outcome.limit.metric) == "inventory"
@@ -115,14 +115,14 @@ def _blamed_pairs(scope: Scope, outcomes: list[Outcome], absent: Sequence[int]) 
         mine = {subject for subject in left if gpu in gpus_of(subject)}
         out.update(dict.fromkeys(mine, f"gpu/{gpu}"))
         left -= mine
-    total = scope.gpus * (scope.gpus - 1)
-    if len(left) >= total > 2:
-        return dict.fromkeys(left, NODE)
+    present = scope.gpus - len(absent)
+    if len(left) >= present * (present - 1) > 2:
+        return out | dict.fromkeys(left, NODE)
     while left:
         counts = Counter(gpu for subject in sorted(left) for gpu in gpus_of(subject)).most_common()
         gpu, most = min(counts, key=lambda entry: (-entry[1], entry[0]))
         explains_all = most == len(left) and sum(count == most for _, count in counts) == 1
-        if not explains_all and (most < scope.gpus - 1 or scope.gpus < 3):
+        if not explains_all and (most < present - 1 or present < 3):
             break
         mine = {subject for subject in left if gpu in gpus_of(subject)}
         out.update(dict.fromkeys(mine, f"gpu/{gpu}"))

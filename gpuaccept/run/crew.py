@@ -14,7 +14,7 @@ import msgspec
 from gpuaccept.check import SeriesBlock
 from gpuaccept.data import Failure, Outcome, PlannedStep
 from gpuaccept.device import open as device
-from gpuaccept.errors import GpuacceptError
+from gpuaccept.errors import CUDA_FATAL, GpuacceptError
 from gpuaccept.run.identify import OPEN_LIMIT_S, POLL_S, identify, loaded
 from gpuaccept.run.loading import LoadedCheck
 from gpuaccept.run.messages import Block, Done, Failed, Open, Opened, Perform, process_state, unpack
@@ -26,9 +26,6 @@ _NODE = "node"
 """The worker for what happens between GPUs (on the mock: for everything)."""
 _NODE_HANGS = 2
 """After so many hangs in calls that name no GPU the worker between GPUs is not started again."""
-_FATAL_TO_PROCESS = frozenset({214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 720, 721, 999})
-"""CUDA errors after which no call of that process can succeed ("the process must be terminated and relaunched",
-CUDA driver API, CUresult): uncorrectable ECC, faults of a kernel, launch failures, unknown."""
 _NAMED_GPU = re.compile(r"^GPU (\d+): |^gpu/(\d+)")
 
 
@@ -330,7 +327,7 @@ class _Task:
 
 
 def _breaks(failure: Failure) -> bool:
-    return failure.call.startswith("cu") and failure.code in _FATAL_TO_PROCESS
+    return failure.call.startswith("cu") and failure.code in CUDA_FATAL
 
 
 def _concerns(subject: str, gpu: int) -> bool:

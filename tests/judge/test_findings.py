@@ -86,6 +86,18 @@ def test_several_missing_gpus_are_each_named_by_their_slot_and_explain_their_pai
     assert [finding.part.module_id for finding in findings] == [4, 5, 6, 7, 8]
 
 
+def test_what_all_pairs_miss_is_a_matter_of_the_node_beside_a_missing_gpu_too() -> None:
+    found = evidence(gpus=7)
+    profile, node = replace(found.profile, cohorts=(cohort(gpus=8),)), replace(found.node, gpu_count_nvml=7)
+    all_pairs = [f"gpu/{a}>gpu/{b}" for a in range(7) for b in range(7) if a != b]
+    findings = judge(slow_pairs(replace(found, profile=profile, node=node), *all_pairs)).findings
+    assert [(finding.part.name == "missing GPU", finding.limit) for finding in findings] == [
+        (True, "gpu-count"),
+        (False, "pair-floor"),
+    ]
+    assert (findings[1].part.subject, findings[1].part.gpu) == ("node", None)
+
+
 @pytest.mark.parametrize(
     ("code", "cause", "action"),
     [
