@@ -7,7 +7,6 @@ It is to be a process of its own: two majors of NVRTC in one take symbols from e
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import sys
 from pathlib import Path
@@ -37,7 +36,6 @@ TARGETS = (
 )
 
 
-@functools.cache
 def build() -> tuple[Digests, dict[str, bytes]]:
     """What should lie in checks/kernels/compiled: the digests, and each CUBIN by its name."""
     nvrtc = nvrtc_12.Nvrtc()
@@ -79,6 +77,8 @@ def main() -> None:
             print(problem, file=sys.stderr)
         print(f"{len(list(target.glob('*.cubin')))} CUBINs, NVRTC {read_digests().nvrtc}: {len(found)} differences")
         sys.exit(bool(found))
+    if not nvrtc_12.version():
+        sys.exit(f"NVRTC of CUDA 12 is not installed: pip install {nvrtc_12.WHEEL}=={read_digests().nvrtc}")
     digests, cubins = build()
     target.mkdir(exist_ok=True)
     for old in target.iterdir():
